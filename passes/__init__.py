@@ -1,0 +1,1 @@
+"""Passes, in folders named after the stages of `pipeline.py`: read that first."""

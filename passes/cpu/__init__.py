@@ -1,0 +1,1 @@
+"""Kernels → LLVM → x86 objects."""

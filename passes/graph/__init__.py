@@ -1,0 +1,1 @@
+"""ix → ix: cheaper whole-tensor programs."""

@@ -1,0 +1,1 @@
+"""ix → linalg on tensors, one file per dialect family."""

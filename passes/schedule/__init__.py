@@ -1,0 +1,1 @@
+"""linalg → kernels: what is fused, and the loops of each kernel."""

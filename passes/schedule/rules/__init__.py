@@ -1,0 +1,1 @@
+"""One kernel family per file; `fallback` takes what no other rule does."""

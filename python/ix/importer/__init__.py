@@ -1,0 +1,1 @@
+"""A model from Python, PyTorch or ONNX → ix."""

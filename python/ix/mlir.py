@@ -1,0 +1,83 @@
+"""The MLIR host: the only file that names the package the bindings come from.
+
+The wheel `torch-mlir` holds the upstream Python bindings and every upstream pass.
+Importing this module takes about 0.3 s, so nothing on the path of `import ix` does.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch_mlir import ir, rewrite
+from torch_mlir.dialects import (
+    affine,
+    arith,
+    cf,
+    ext,
+    func,
+    linalg,
+    llvm,
+    math,
+    memref,
+    scf,
+    tensor,
+    transform,
+    vector,
+)
+from torch_mlir.passmanager import PassManager
+
+__all__ = [
+    "DYNAMIC",
+    "PassManager",
+    "affine",
+    "arith",
+    "cf",
+    "defining_op",
+    "ext",
+    "func",
+    "ir",
+    "linalg",
+    "llvm",
+    "math",
+    "memref",
+    "ops_in",
+    "rewrite",
+    "scf",
+    "tensor",
+    "transform",
+    "vector",
+]
+
+DYNAMIC: int = ir.ShapedType.get_dynamic_size()
+"""The value that stands for `?` in a shape, and for "given as an operand" in lists."""
+
+
+def defining_op(value: Any, kind: type | None = None) -> Any | None:
+    """The op that computes `value` as its own class, or None.
+
+    None for a block argument, and for an op that is not of class `kind`.
+    """
+    if isinstance(value.owner, ir.Block):
+        return None
+    op = value.owner.opview
+    return op if kind is None or isinstance(op, kind) else None
+
+
+def ops_in(root: Any, kind: type | tuple[type, ...] | None = None) -> Iterator[Any]:
+    """Yields the ops below `root` in program order, outer before inner.
+
+    The list is taken before the first is yielded, so the caller may erase or replace.
+    `Operation.walk` is not used: it turns an exception in its callback into text.
+    """
+    found: list[Any] = []
+    _collect(root.operation, kind, found)
+    yield from found
+
+
+def _collect(op: Any, kind: type | tuple[type, ...] | None, found: list[Any]) -> None:
+    for region in op.regions:
+        for block in region.blocks:
+            for inner in block.operations:
+                view = inner.operation.opview
+                if kind is None or isinstance(view, kind):
+                    found.append(view)
+                _collect(inner.operation, kind, found)

@@ -1,0 +1,1 @@
+"""A plan and its code → results. NumPy (and CuPy) only: never MLIR."""

@@ -1,0 +1,160 @@
+"""The plan: what the compiler hands to a runtime. Data only; no MLIR, no code that runs.
+
+A call binds the declared dimensions from the shapes of its inputs, takes one arena and
+hands the entry function a table of pointers:
+
+    inputs…, outputs…, constants…, arena, scratch
+
+The entry launches every kernel in order. Nothing is allocated but the outputs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from ix.runtime.sizes import Size, from_json
+
+__all__ = ["Constant", "Decision", "Dim", "Kernel", "Launch", "Plan", "Tensor"]
+
+ENTRY = "ix_entry"
+"""Symbol of the entry: void(ptr pool, ptr buffers, ptr dims)."""
+
+ALIGNMENT = 64
+"""Alignment of every buffer that ix allocates, in bytes: a cache line, a zmm register."""
+
+
+@dataclass(frozen=True)
+class Dim:
+    """A declared dynamic dimension: `low` ≤ size ≤ `high`."""
+
+    name: str
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An input or an output.
+
+    dtype: an ml_dtypes/NumPy dtype name ("float32", "bfloat16", "int4", "bool", …).
+    shape: one size for each axis; an input's size is an int or a declared dimension.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[Size, ...]
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A weight as the kernels read it: packed, folded, row-major.
+
+    key: its name in the table of constants.
+    source: what it was made from, for people ("layer.0.weight, panels of 32").
+    """
+
+    key: str
+    dtype: str
+    shape: tuple[int, ...]
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One compiled function; several launches may share it.
+
+    family: the rule that built it.
+    ops: the ix ops it computes, for people.
+    flops, bytes: work of one launch at the upper bounds of the dimensions.
+    """
+
+    symbol: str
+    family: str
+    ops: tuple[str, ...]
+    flops: int
+    bytes: int
+    scratch_bytes: int
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One launch, in order; reads and writes name the buffers, for people."""
+
+    kernel: int
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    location: str = ""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Why two ops became one kernel, or why they did not.
+
+    reason: a code, listed in `ix.passes.schedule.decisions`.
+    saved_bytes: traffic that the fusion saves in one call, at the upper bounds.
+    """
+
+    producer: str
+    consumer: str
+    fused: bool
+    reason: str
+    saved_bytes: int = 0
+    location: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a runtime needs but the code and the constants' bytes."""
+
+    name: str
+    target: str
+    dims: tuple[Dim, ...]
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    constants: tuple[Constant, ...]
+    arena_bytes: int
+    scratch_bytes: int  # of one thread
+    kernels: tuple[Kernel, ...]
+    launches: tuple[Launch, ...]
+    decisions: tuple[Decision, ...] = ()
+    flops: int = 0
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as plain lists and dictionaries, in a fixed order."""
+        return dataclasses.asdict(self)
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> Plan:
+        """Reads what `to_json` wrote.
+
+        Raises:
+            KeyError, TypeError: The data is not a plan's.
+        """
+
+        def tensors(items: Any) -> tuple[Tensor, ...]:
+            return tuple(
+                Tensor(t["name"], t["dtype"], tuple(from_json(s) for s in t["shape"]))
+                for t in items
+            )
+
+        def tuples(item: dict[str, Any]) -> dict[str, Any]:
+            return {k: tuple(v) if isinstance(v, list) else v for k, v in item.items()}
+
+        return Plan(
+            name=data["name"],
+            target=data["target"],
+            dims=tuple(Dim(**d) for d in data["dims"]),
+            inputs=tensors(data["inputs"]),
+            outputs=tensors(data["outputs"]),
+            constants=tuple(Constant(**tuples(c)) for c in data["constants"]),
+            arena_bytes=data["arena_bytes"],
+            scratch_bytes=data["scratch_bytes"],
+            kernels=tuple(Kernel(**tuples(k)) for k in data["kernels"]),
+            launches=tuple(Launch(**tuples(each)) for each in data["launches"]),
+            decisions=tuple(Decision(**d) for d in data["decisions"]),
+            flops=data["flops"],
+            notes=data["notes"],
+        )
