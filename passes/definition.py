@@ -48,7 +48,9 @@ class Option:
                 return convert(text)
             if text[:1] in "[{" and text[-1:] in "]}":
                 text = text[1:-1]
-            return [convert(_unquoted(item.strip())) for item in text.split(",") if item]
+            return [
+                convert(_unquoted(item.strip())) for item in text.split(",") if item
+            ]
         except (KeyError, ValueError):
             many = "a list of " * self.is_list
             raise ValueError(

@@ -24,8 +24,8 @@ from ix.mlir import PassManager, ext, ir
 
 __all__ = ["Pattern", "Rewriter", "apply_patterns", "pattern"]
 
-# Ops of these dialects that have results and no regions only compute values.
-_VALUE_DIALECTS = frozenset({"arith", "complex", "index", "math", "tensor"})
+# Ops of these dialects that have results only compute values.
+_VALUE_DIALECTS = frozenset({"arith", "complex", "index", "linalg", "math", "tensor"})
 
 # More rewrites than this for each op of the input means that patterns undo each other.
 _REWRITES_PER_OP = 50
@@ -129,11 +129,13 @@ class Rewriter:
         first = len(self._erased)
         self.erase(op)
         self._fuse_locations(new, location, self._erased[first:])
-        for each in (*new, *users):
+        for each in (*reversed(new), *users):
             self.revisit(each)
 
     def erase(self, op: Any) -> None:
         """Erases an op without uses, and the ops that only it kept alive."""
+        if _is_used(op):
+            raise TypeError(f"'{op.name}' still has uses; replace it instead")
         dying = [op.operation]
         while dying:
             current = dying.pop()
@@ -285,9 +287,13 @@ def _producers(op: Any) -> list[Any]:
 
 def _is_dead(op: Any) -> bool:
     """Whether nothing uses the op and erasing it has no effect."""
-    if any(next(iter(result.uses), None) is not None for result in op.results):
+    if _is_used(op):
         return False
     if ext.Pure in getattr(type(op.opview), "_traits", ()):
         return True
     dialect = op.name.partition(".")[0]
-    return dialect in _VALUE_DIALECTS and len(op.results) > 0 and not len(op.regions)
+    return dialect in _VALUE_DIALECTS and len(op.results) > 0
+
+
+def _is_used(op: Any) -> bool:
+    return any(next(iter(result.uses), None) is not None for result in op.results)

@@ -1,0 +1,178 @@
+"""Runs passes: ix passes and upstream ones, in any order and at any nesting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from typing import Any
+
+from ix.errors import CompileError, InputError
+from ix.mlir import PassManager, ir
+from ix.passes.definition import Pass
+from ix.passes.instrumentation import Instrumentation
+from ix.passes.pipeline_text import Leaf, Node, join, parse_pipeline
+from ix.passes.registry import resolve_pass
+
+__all__ = ["nodes_of", "run_nodes", "run_passes"]
+
+
+def run_passes(
+    module: Any,
+    passes: Iterable[Pass | str],
+    *,
+    instrument: Instrumentation | None = None,
+) -> None:
+    """Runs passes on a module, in place.
+
+    Args:
+        module: An `ir.Module`, or an operation that passes may run on.
+        passes: Passes; a string is a fragment of a textual pipeline, such as `"cse"`
+            or `"func.func(canonicalize,ix-tile{m=8})"`.
+        instrument: What to watch. Without it the IR is verified once, at the end.
+
+    Raises:
+        CompileError: An upstream pass failed, or the IR that came out is invalid.
+        InputError: There is no such pass or option.
+        IxError: What an ix pass raises arrives as it is, with a note that names the
+            pass.
+    """
+    run_nodes(module, nodes_of(passes), instrument)
+
+
+def nodes_of(passes: Iterable[Pass | str]) -> tuple[Node, ...]:
+    """The passes as a pipeline tree.
+
+    Raises:
+        InputError: A string is no pipeline, or an ix pass or option is unknown.
+    """
+    nodes: list[Node] = []
+    for each in passes:
+        if isinstance(each, Pass):
+            nodes.append(Leaf(str(each), each))
+        elif "ix-" in each or "(" in each:
+            nodes.extend(parse_pipeline(each, resolve_pass))
+        else:
+            nodes.append(Leaf(each))
+    return tuple(nodes)
+
+
+def run_nodes(
+    module: Any, nodes: Sequence[Node], instrument: Instrumentation | None = None
+) -> None:
+    """Runs a pipeline tree on a module; see `run_passes`."""
+    op = module.operation
+    with op.context:
+        if instrument is None:
+            _run_sequence(op, nodes)
+            _verify(op, join(nodes))
+            return
+        instrument.start(module, f"{op.name}({join(nodes)})")
+        _run_watched(op, nodes, instrument)
+        instrument.finish()
+
+
+def _run_sequence(op: Any, nodes: Sequence[Node]) -> None:
+    """Runs nodes without watching: upstream neighbours share one pass manager."""
+    for is_upstream, group in groupby(nodes, lambda node: node.is_upstream()):
+        if is_upstream:
+            _run_upstream(op, join(list(group)))
+            continue
+        for node in group:
+            if isinstance(node, Leaf):
+                with _named(str(node)):
+                    _run_python(op, node)
+                continue
+            for inner in _ops_directly_in(op, node.op_name):
+                _run_sequence(inner, node.children)
+
+
+def _run_watched(op: Any, nodes: Sequence[Node], instrument: Instrumentation) -> None:
+    """Runs nodes one pass at a time, with the hooks around each."""
+    for node in nodes:
+        if not isinstance(node, Leaf):
+            for inner in _ops_directly_in(op, node.op_name):
+                _run_watched(inner, node.children, instrument)
+            continue
+        text = str(node)
+        instrument.before(text, op)
+        try:
+            with _named(text):
+                if node.is_upstream():
+                    _run_upstream(op, text, instrument.statistics)
+                else:
+                    _run_python(op, node)
+            if instrument.verify_each:
+                _verify(op, text)
+        except BaseException:
+            instrument.failed(text, op)
+            raise
+        instrument.after(text, op)
+
+
+def _run_python(op: Any, node: Leaf) -> None:
+    assert node.ix_pass is not None
+    node.ix_pass.run(op)
+
+
+def _run_upstream(op: Any, text: str, statistics: bool = False) -> None:
+    """Runs upstream passes on one op.
+
+    Raises:
+        InputError: There is no such pass, or it does not run on this kind of op.
+        CompileError: A pass failed; the cause holds the diagnostics.
+    """
+    manager = PassManager(op.name)
+    manager.enable_verifier(False)
+    if statistics:
+        manager.enable_statistics()
+    try:
+        manager.add(text)
+    except ValueError as error:
+        raise InputError(f"cannot run '{text}': {str(error).strip()}") from None
+    try:
+        manager.run(op)
+    except ir.MLIRError as error:
+        raise CompileError(
+            None, f"{_diagnostics(error)}pass '{text}' failed"
+        ) from error
+
+
+def _verify(op: Any, text: str) -> None:
+    try:
+        op.verify()
+    except ir.MLIRError as error:
+        raise CompileError(
+            None, f"{_diagnostics(error)}the IR is not valid after '{text}'"
+        ) from error
+
+
+def _diagnostics(error: ir.MLIRError) -> str:
+    """The diagnostics of an upstream failure, one a line, locations first."""
+    lines: list[str] = []
+    for each in error.error_diagnostics:
+        location = str(each.location).removeprefix("loc(").removesuffix(")")
+        lines.append(f"{location.replace(chr(34), '')}: error: {each.message}\n")
+    return "".join(lines)
+
+
+def _ops_directly_in(op: Any, name: str) -> list[Any]:
+    """The ops called `name` in the blocks of `op`; `any` means those that can be run on."""
+    return [
+        inner.operation
+        for region in op.regions
+        for block in region
+        for inner in block
+        if inner.operation.name == name
+        or (name == "any" and inner.operation.has_trait(ir.IsIsolatedFromAboveTrait))
+    ]
+
+
+@contextmanager
+def _named(text: str) -> Iterator[None]:
+    """Notes the pass on whatever is raised inside."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"while running the pass '{text}'")
+        raise

@@ -1,0 +1,48 @@
+"""READ FIRST: every stage, what goes in and comes out, and its passes in order.
+
+A string is an upstream pass. A comment stands only where the order matters.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ix.errors import InputError
+from ix.passes.framework import Instrumentation, Stage
+
+__all__ = ["STAGES", "lower_to", "stages_through"]
+
+STAGES: tuple[Stage, ...] = (
+    Stage("import", "a model → ix: as the importer wrote it", []),
+    Stage("graph", "ix → ix: cheaper whole-tensor programs", []),
+    Stage("precision", "ix → ix: a number format for each op", []),
+    Stage("sparsity", "ix → ix: a sparse encoding for each weight that has one", []),
+    Stage("linalg", "ix → linalg on tensors", []),
+    Stage("schedule", "linalg → kernels of loops and vectors", []),
+    Stage("llvm", "kernels → llvm", []),
+)
+
+
+def stages_through(name: str) -> tuple[Stage, ...]:
+    """The stages up to and including the one called `name`.
+
+    Raises:
+        InputError: There is no such stage.
+    """
+    names = [stage.name for stage in STAGES]
+    if name not in names:
+        raise InputError(f"there is no stage '{name}'; stages: {', '.join(names)}")
+    return STAGES[: names.index(name) + 1]
+
+
+def lower_to(
+    module: Any, stage_name: str, *, instrument: Instrumentation | None = None
+) -> None:
+    """Runs the stages up to and including `stage_name` on a module, in place.
+
+    Raises:
+        InputError: There is no such stage.
+        CompileError: A pass refuses the program.
+    """
+    for stage in stages_through(stage_name):
+        stage.run(module, instrument)

@@ -1,0 +1,84 @@
+"""Finds ix passes by name: `ix-fold-transpose` is `fold_transpose` of the file
+`passes/<stage>/fold_transpose.py`. Nothing registers itself; the files are the list.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from functools import cache
+
+import ix.passes
+from ix.errors import InputError
+from ix.passes.definition import Pass
+
+__all__ = ["STAGE_FOLDERS", "all_passes", "find_pass", "resolve_pass"]
+
+STAGE_FOLDERS = (
+    "graph",
+    "precision",
+    "sparsity",
+    "linalg",
+    "schedule",
+    "cpu",
+    "gpu",
+    "nvvm",
+)
+"""The folders of passes, in the order data takes them; not all need to be there."""
+
+
+def find_pass(name: str) -> Pass | None:
+    """The ix pass called `name`, importing its file alone, or None."""
+    if not name.startswith("ix-"):
+        return None
+    module = name.removeprefix("ix-").replace("-", "_")
+    folder = _pass_files().get(module)
+    return _pass_of(folder, module) if folder else None
+
+
+def all_passes() -> list[tuple[str, Pass]]:
+    """Every ix pass with its folder, in the order of folders and file names."""
+    found = [
+        (folder, _pass_of(folder, module)) for module, folder in _pass_files().items()
+    ]
+    return [(folder, each) for folder, each in found if each is not None]
+
+
+def resolve_pass(name: str) -> Pass | None:
+    """The ix pass called `name`; None for a name that is upstream's to judge.
+
+    Raises:
+        InputError: The name is one of ix, but there is no such pass.
+    """
+    found = find_pass(name)
+    if found is None and name.startswith("ix-"):
+        names = [each.name for _, each in all_passes()]
+        near = " or ".join(
+            f"'{each}'" for each in difflib.get_close_matches(name, names)
+        )
+        hint = f"did you mean {near}?" if near else "--list-passes names them all"
+        raise InputError(f"there is no pass '{name}'; {hint}")
+    return found
+
+
+@cache
+def _pass_files() -> dict[str, str]:
+    """The folder of each module that may define a pass."""
+    packages = {m.name for m in pkgutil.iter_modules(ix.passes.__path__) if m.ispkg}
+    files: dict[str, str] = {}
+    for folder in STAGE_FOLDERS:
+        if folder not in packages:
+            continue
+        package = importlib.import_module(f"ix.passes.{folder}")
+        for module in pkgutil.iter_modules(package.__path__):
+            if not module.ispkg:
+                files.setdefault(module.name, folder)
+    return files
+
+
+def _pass_of(folder: str, module: str) -> Pass | None:
+    """The pass of a file, which bears the file's name; other files have none."""
+    loaded = importlib.import_module(f"ix.passes.{folder}.{module}")
+    found = getattr(loaded, module, None)
+    return found if isinstance(found, Pass) else None
