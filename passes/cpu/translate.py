@@ -12,6 +12,7 @@ A constant has the type that was named last before it.
 
 from __future__ import annotations
 
+import functools
 import re
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -41,7 +42,7 @@ def _check_translatable(module: ir.Module) -> None:
             left.append(op)
         return ir.WalkResult.ADVANCE
 
-    module.operation.walk(collect)
+    module.operation.walk(collect, ir.WalkOrder.PRE_ORDER)
     if left:
         names = ", ".join(sorted({op.name for op in left}))
         raise CompileError(
@@ -116,13 +117,17 @@ def _respell_line(line: str) -> str:
                     f"a constant needs one of the types {', '.join(_FORMATS)}, but the "
                     f"line is `{line.strip()}`; compute in double instead",
                 )
-            return _spell(_bits_of(match, _FORMATS[kind]), _FORMATS[kind])
+            return _respell_constant(match[0], kind)
         return match[0]
 
     return _TOKEN.sub(respell, line)
 
 
-def _spell(bits: int, form: _Format) -> str:
+@functools.lru_cache(maxsize=4096)  # a module repeats the few constants that it has
+def _respell_constant(constant: str, kind: str) -> str:
+    form, match = _FORMATS[kind], _TOKEN.fullmatch(constant)
+    assert match is not None
+    bits = _bits_of(match, form)
     if form.bits > 16:
         return f"0x{_widen(bits, form):016X}"
     return f"{form.prefix}{bits:04X}"
