@@ -127,7 +127,7 @@ def require_same_elements(types: Sequence[ir.RankedTensorType]) -> ir.Type:
 
 
 def require_element(type_: ir.RankedTensorType, kind: str, allowed: bool) -> None:
-    """Raises unless `allowed`: the operand must have `kind` (a plural noun) elements."""
+    """Raises unless `allowed`: the operand must hold `kind` (a plural)."""
     require(
         allowed, f"operand must have {kind} as elements, got {type_}; cast it first"
     )
