@@ -138,7 +138,7 @@ def option_of(parameter: inspect.Parameter) -> Option:
     """
     kind = parameter.annotation
     text = kind if isinstance(kind, str) else getattr(kind, "__name__", "")
-    if not isinstance(kind, str) and "[" in str(kind) or "|" in str(kind):
+    if "[" in str(kind) or "|" in str(kind):  # a generic alias or a union, not a class
         text = str(kind)
     text = text.replace(" ", "").removesuffix("|None").removesuffix(",...]").strip("]")
     container, _, item = text.rpartition("[")

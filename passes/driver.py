@@ -142,9 +142,8 @@ def _verify(op: Any, text: str) -> None:
     try:
         op.verify()
     except ir.MLIRError as error:
-        raise CompileError(
-            None, f"{_diagnostics(error)}the IR is not valid after '{text}'"
-        ) from error
+        message = f"{_diagnostics(error)}the IR is not valid after '{text}'"
+        raise CompileError(None, message) from error
 
 
 def _diagnostics(error: ir.MLIRError) -> str:
@@ -157,7 +156,7 @@ def _diagnostics(error: ir.MLIRError) -> str:
 
 
 def _ops_directly_in(op: Any, name: str) -> list[Any]:
-    """The ops called `name` in the blocks of `op`; `any` means those that can be run on."""
+    """The ops called `name` in the blocks of `op`; `any` is every isolated op."""
     return [
         inner.operation
         for region in op.regions

@@ -81,10 +81,11 @@ def rewrite_pass(
 
 
 def module_pass(name: str) -> Callable[[Callable[..., None]], Pass]:
-    """Makes a pass of a function over a module; its keyword-only parameters are options.
+    """Makes a pass of a function over a module.
 
-    The function runs inside the module's context, with its location as the default
-    one. It changes the module in place, or raises a CompileError.
+    Keyword-only parameters are the options: int, float, str, bool or lists of them.
+    The function gets the op's own class (`builtin.ModuleOp`, with `body`) and runs
+    inside its context and location. It changes the op in place, or raises.
 
     Raises:
         TypeError: An option has no default, or a type that a pipeline cannot write.
