@@ -16,6 +16,8 @@ FAMILIES = (
     "reduction",
     "normalization",
     "contraction",
+    "convolution",
+    "pooling",
     "attention",
 )
 
