@@ -1,0 +1,95 @@
+"""Register tile: the accumulators of a matmul-like kernel, carried by its k loop.
+
+acc[r, v] = initial[r, v] + Σ_k broadcast(left(r, k)) · right(k, v)
+
+One step needs rows · vectors accumulators, the `vectors` of the right operand and one
+broadcast, which must fit in the registers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ix.mlir import ir
+from ix.passes.schedule.microkernel.builder import Builder, Index, Vector
+
+__all__ = ["TileShape", "choose_tile", "emit_register_tile", "tile_rows"]
+
+
+@dataclass(frozen=True)
+class TileShape:
+    """A register tile of `rows` rows by `vectors` vectors."""
+
+    rows: int
+    vectors: int
+
+
+def choose_tile(lanes: int, registers: int) -> TileShape:
+    """Picks the largest tile that leaves registers for both operands.
+
+    At most 8 rows: rows of the left operand a multiple of 4096 bytes apart share one
+    set of the level-1 cache, which has 8 ways.
+
+    Args:
+        lanes: Elements of a vector register.
+        registers: Vector registers.
+    """
+    if registers >= 32:
+        return TileShape(8, 2)
+    return TileShape(6, 2) if lanes > 1 else TileShape(4, 1)
+
+
+def tile_rows(rows: int, tile: TileShape) -> list[int]:
+    """Splits `rows` rows into register tiles of nearly equal height.
+
+    14 rows of at most 8 become 7 + 7, which is less code than 8 + 6 and as fast.
+    """
+    count = -(-rows // tile.rows)
+    short = -(-rows // count)
+    return [min(short, rows - start) for start in range(0, rows, short)]
+
+
+def emit_register_tile(
+    b: Builder,
+    *,
+    rows: int,
+    vectors: int,
+    depth: Index | Sequence[Index],
+    left: Callable[..., ir.Value],
+    right: Callable[..., Vector],
+    initial: list[list[Vector]] | None = None,
+) -> list[list[Vector]]:
+    """Emits the k loop; the accumulators never leave the registers.
+
+    Args:
+        depth: Trip count of k, or of each loop of a nest, outermost first.
+        left: left(r, *k) is the scalar of row r.
+        right: right(*k, v) is vector v.
+        initial: Accumulators at the start, [rows][vectors]; 0 where there are none.
+
+    Returns:
+        The accumulators, [rows][vectors].
+    """
+    depths = list(depth) if isinstance(depth, (list, tuple)) else [depth]
+
+    def step(ks: list[Index], flat: Sequence[Vector]) -> list[Vector]:
+        columns = [right(*ks, v) for v in range(vectors)]
+        result = []
+        for r in range(rows):
+            x = b.broadcast(left(r, *ks))
+            for v in range(vectors):
+                result.append(b.multiply_add(x, columns[v], flat[r * vectors + v]))
+        return result
+
+    def nest(ks: list[Index], flat: Sequence[Vector]) -> list[Vector]:
+        if len(ks) == len(depths):
+            return step(ks, flat)
+        high = depths[len(ks)]
+        return b.loop(0, high, 1, lambda k, *acc: nest([*ks, k], acc), flat)
+
+    if initial is None:
+        zero = b.splat(0)
+        initial = [[zero] * vectors for _ in range(rows)]
+    flat = nest([], [value for row in initial for value in row])
+    return [flat[r * vectors : (r + 1) * vectors] for r in range(rows)]
