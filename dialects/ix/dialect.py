@@ -29,6 +29,7 @@ from ix.dialects.ix.shapes import (
     ShapeError,
     from_attribute,
     is_compatible,
+    mlir_type,
     require,
     require_tensors,
     to_attribute,
@@ -98,6 +99,18 @@ class IxOp(Ix.Operation, traits=[ext.Pure]):
             },
         )
         return op.opview
+
+    @classmethod
+    def element_type(cls, dtype: Any) -> ir.Type:
+        """The element type that a builder was given: an MLIR type, a dtype or a name.
+
+        Raises:
+            InputError: ix has no such element type.
+        """
+        try:
+            return dtype if isinstance(dtype, ir.Type) else mlir_type(dtype)
+        except ShapeError as error:
+            raise InputError(f"{cls.OPERATION_NAME}: {error}") from None
 
     def python_attributes(self) -> dict[str, Any]:
         """The op's attributes as Python values, in the order they are declared."""
