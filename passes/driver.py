@@ -88,26 +88,20 @@ def _run_sequence(op: Any, nodes: Sequence[Node]) -> None:
 
 
 def _run_watched(op: Any, nodes: Sequence[Node], instrument: Instrumentation) -> None:
-    """Runs nodes one pass at a time, with the hooks around each."""
+    """Runs nodes one pass at a time, each under the eyes of `instrument`."""
     for node in nodes:
         if not isinstance(node, Leaf):
-            for inner in _ops_directly_in(op, node.op_name):
-                _run_watched(inner, node.children, instrument)
+            with instrument.group(node):
+                for inner in _ops_directly_in(op, node.op_name):
+                    _run_watched(inner, node.children, instrument)
             continue
-        text = str(node)
-        instrument.before(text, op)
-        try:
-            with _named(text):
-                if node.is_upstream():
-                    _run_upstream(op, text, instrument.statistics)
-                else:
-                    _run_python(op, node)
+        with instrument.watch(node, op), _named(str(node)):
+            if node.is_upstream():
+                _run_upstream(op, str(node), instrument.statistics)
+            else:
+                _run_python(op, node)
             if instrument.verify_each:
-                _verify(op, text)
-        except BaseException:
-            instrument.failed(text, op)
-            raise
-        instrument.after(text, op)
+                _verify(op, str(node))
 
 
 def _run_python(op: Any, node: Leaf) -> None:

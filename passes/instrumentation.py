@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
 from ix.mlir import ir
+from ix.passes.pipeline_text import Anchor, Leaf
 
 __all__ = ["ALL", "Instrumentation", "Timer", "printed", "reproducer_text"]
 
@@ -23,13 +25,23 @@ class Timer:
 
     Args:
         name: The pass, or the kind of op that passes ran on.
-        seconds: Wall time.
-        children: The timers of nested passes, in order.
+        seconds: Wall time, all runs of it together.
+        children: The timers of what ran inside, in order, by the place in the pipeline.
     """
 
     name: str
     seconds: float = 0.0
-    children: list[Timer] = field(default_factory=list)
+    children: dict[object, Timer] = field(default_factory=dict)
+
+    @contextmanager
+    def measure(self, key: object, name: str) -> Iterator[Timer]:
+        """Adds the time of a `with` block to the child of this key."""
+        child = self.children.setdefault(key, Timer(name))
+        started = time.perf_counter()
+        try:
+            yield child
+        finally:
+            child.seconds += time.perf_counter() - started
 
 
 @dataclass
@@ -62,7 +74,7 @@ class Instrumentation:
     stream: TextIO | None = None
     timer: Timer = field(default_factory=lambda: Timer("Total"))
     failed_pass: str = ""
-    _open: list[tuple[Timer, float, str]] = field(default_factory=list)
+    _timers: list[Timer] = field(default_factory=list)
     _numbers: dict[str, int] = field(default_factory=dict)
 
     def start(self, module: Any, pipeline: str) -> None:
@@ -78,50 +90,55 @@ class Instrumentation:
         if self.reproducer is not None:
             self.reproducer.unlink(missing_ok=True)
 
-    def before(self, text: str, op: Any) -> None:
-        """Called before a pass; `text` is the pass with its options."""
-        self._dump("Before", text, op, self.print_before)
-        watches_change = self.only_changes and _selects(self.print_after, text)
-        shown = printed(op) if watches_change else ""
-        timer = Timer(text)
-        parent = self._open[-1][0] if self._open else self.timer
-        parent.children.append(timer)
-        self._open.append((timer, time.perf_counter(), shown))
+    @contextmanager
+    def group(self, node: Anchor) -> Iterator[None]:
+        """Surrounds the passes that run on ops nested in the current one."""
+        with self._measure(node, f"'{node.op_name}' Pipeline"):
+            yield
 
-    def after(self, text: str, op: Any) -> None:
-        """Called after a pass that succeeded."""
-        timer, started, shown = self._open.pop()
-        timer.seconds = time.perf_counter() - started
-        if not self._open:
-            self.timer.seconds += timer.seconds
-        if self.only_failures or (self.only_changes and shown == printed(op)):
-            return
-        self._dump("After", text, op, self.print_after)
+    @contextmanager
+    def watch(self, node: Leaf, op: Any) -> Iterator[None]:
+        """Surrounds one pass on one op: dumps, times and what the reproducer needs."""
+        self._dump("Before", node, op, self.print_before)
+        compares = self.only_changes and _selects(self.print_after, node)
+        shown = printed(op) if compares else ""
+        try:
+            with self._measure(node, str(node)):
+                yield
+        except BaseException:
+            self.failed_pass = str(node)
+            if self.only_failures or _selects(self.print_after, node):
+                self._dump("After", node, op, ALL, " Failed")
+            raise
+        if not self.only_failures and not (compares and shown == printed(op)):
+            self._dump("After", node, op, self.print_after)
 
-    def failed(self, text: str, op: Any) -> None:
-        """Called after a pass that raised; the op may be invalid."""
-        self.failed_pass = self.failed_pass or text
-        self._open.clear()
-        if self.only_failures or _selects(self.print_after, text):
-            self._dump("After", text, op, ALL, " Failed")
+    @contextmanager
+    def _measure(self, node: Anchor | Leaf, name: str) -> Iterator[None]:
+        parent = self._timers[-1] if self._timers else self.timer
+        with parent.measure(id(node), name) as timer:
+            self._timers.append(timer)
+            try:
+                yield
+            finally:
+                self._timers.pop()
 
     def _dump(
-        self, when: str, text: str, op: Any, selected: frozenset[str], note: str = ""
+        self, when: str, node: Leaf, op: Any, selected: frozenset[str], note: str = ""
     ) -> None:
-        if not _selects(selected, text):
+        if not _selects(selected, node):
             return
-        name = text.partition("{")[0]
         shown, scope = op.operation, ""
         if self.module_scope and shown.parent is not None:
             scope = f" ('{shown.name}' operation{_symbol(shown, ': @')})"
             while shown.parent is not None:
                 shown = shown.parent.operation
-        head = f"// -----// IR Dump {when} {name}{note}{scope} //----- //\n"
+        head = f"// -----// IR Dump {when} {node.name}{note}{scope} //----- //\n"
         body = head + printed(shown, **self.print_options) + "\n"
         if self.tree_dir is None:
             (self.stream or sys.stderr).write(body)
         else:
-            path = self._tree_path(name, op.operation)
+            path = self._tree_path(node.name, op.operation)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(body, encoding="utf-8")
 
@@ -158,8 +175,8 @@ def reproducer_text(module: Any, pipeline: str, verify_each: bool = True) -> str
     )
 
 
-def _selects(selected: frozenset[str], text: str) -> bool:
-    return "*" in selected or text.partition("{")[0] in selected
+def _selects(selected: frozenset[str], node: Leaf) -> bool:
+    return "*" in selected or node.name in selected
 
 
 def _symbol(op: Any, prefix: str) -> str:
