@@ -1,0 +1,264 @@
+"""The thread pool that compiled programs run on, itself generated code.
+
+    ix_pool_run(pool, task, args, chunks)   task(args, chunk, slot), once for each chunk
+    ix_pool_worker(worker)                  what each pthread runs
+    ix_pool_stop(pool)                      sends the workers home; then join them
+
+Workers are plain pthreads and never hold Python's GIL. All state is one 64-bit word,
+the ticket {job number, chunks left}: a chunk is taken by compare-and-swap, so a worker
+that wakes up late fails to take one and does no harm, the caller waits only for chunks
+that were really taken, and a core slowed down by other processes takes fewer.
+
+    caller    lock; write job; ticket = {job + 1, chunks}; wake who sleeps;
+              take chunks; wait until `done` counts all; unlock
+    worker    spin until the job number changes, or sleep on it; take chunks; again
+
+`slot` is 0 for the caller and i for worker i: the index of a thread's own scratch. The
+caller runs every chunk itself, with slot 0, when there is no pool, one chunk, or
+another caller in the pool. A task must not call `ix_pool_run`.
+"""
+
+from __future__ import annotations
+
+from ix.passes.cpu.object_code import compile_object
+from ix.target import Target
+
+__all__ = ["compile_pool", "pool_ir"]
+
+# Pauses before a thread gives its core away: 30 to 150 us, by processor.
+SPIN = 3000
+
+# FUTEX_WAIT and FUTEX_WAKE on memory of one process; the number of the system call.
+# Source: Linux, include/uapi/linux/futex.h and arch/x86/entry/syscalls/syscall_64.tbl.
+FUTEX, WAIT, WAKE = 202, 128, 129
+
+# One cache line for each word that different threads write.
+STATE_TYPES = """
+; ticket: bits 0..31 chunks left, bits 32..63 number of the job
+; state: 0 ticket, 64 done, 128 task, 136 args, 144 stop, 192 sleepers, 256 lock
+; worker: 0 pool, 8 slot
+"""
+
+SERIAL = """
+define internal void @serial(ptr %task, ptr %args, i64 %chunks) {
+entry:
+  %some = icmp sgt i64 %chunks, 0
+  br i1 %some, label %loop, label %end
+loop:
+  %chunk = phi i64 [ 0, %entry ], [ %next, %loop ]
+  call void %task(ptr %args, i64 %chunk, i64 0)
+  %next = add i64 %chunk, 1
+  %more = icmp slt i64 %next, %chunks
+  br i1 %more, label %loop, label %end
+end:
+  ret void
+}
+"""
+
+TAKE = """
+define internal void @take(ptr %pool, i64 %slot) {
+entry:
+  %done.at = getelementptr i8, ptr %pool, i64 64
+  %task.at = getelementptr i8, ptr %pool, i64 128
+  %args.at = getelementptr i8, ptr %pool, i64 136
+  br label %look
+look:
+  %ticket = load atomic i64, ptr %pool acquire, align 8
+  %left = and i64 %ticket, 4294967295
+  %none = icmp eq i64 %left, 0
+  br i1 %none, label %end, label %claim
+claim:
+  ; Read before the swap: it succeeds only while the job is still this one.
+  %task = load atomic ptr, ptr %task.at monotonic, align 8
+  %args = load atomic ptr, ptr %args.at monotonic, align 8
+  %chunk = sub i64 %left, 1
+  %fewer = sub i64 %ticket, 1
+  %swap = cmpxchg ptr %pool, i64 %ticket, i64 %fewer acq_rel acquire
+  %mine = extractvalue { i64, i1 } %swap, 1
+  br i1 %mine, label %work, label %look
+work:
+  call void %task(ptr %args, i64 %chunk, i64 %slot)
+  %count = atomicrmw add ptr %done.at, i64 1 release
+  br label %look
+end:
+  ret void
+}
+"""
+
+WORKER = """
+define ptr @ix_pool_worker(ptr %worker) {
+entry:
+  %pool = load ptr, ptr %worker
+  %slot.at = getelementptr i8, ptr %worker, i64 8
+  %slot = load i64, ptr %slot.at
+  %job.at = getelementptr i8, ptr %pool, i64 4
+  %stop.at = getelementptr i8, ptr %pool, i64 144
+  %sleepers = getelementptr i8, ptr %pool, i64 192
+  br label %wait
+wait:
+  %seen = phi i32 [ 0, %entry ], [ %job.new, %job ]
+  br label %spin
+spin:
+  %budget = phi i32 [ SPIN, %wait ], [ %fewer, %again ]
+  %job.now = load atomic i32, ptr %job.at acquire, align 4
+  %same = icmp eq i32 %job.now, %seen
+  br i1 %same, label %again, label %go
+again:
+  call void @llvm.x86.sse2.pause()
+  %fewer = sub i32 %budget, 1
+  %tired = icmp eq i32 %fewer, 0
+  br i1 %tired, label %sleep, label %spin
+sleep:
+  %asleep = atomicrmw add ptr %sleepers, i32 1 seq_cst
+  %waited = call i64 (i64, ...) @syscall(i64 FUTEX, ptr %job.at, i64 WAIT,
+      i32 %seen, ptr null, ptr null, i64 0)
+  %awake = atomicrmw sub ptr %sleepers, i32 1 seq_cst
+  %job.then = load atomic i32, ptr %job.at acquire, align 4
+  %spurious = icmp eq i32 %job.then, %seen
+  br i1 %spurious, label %sleep, label %go
+go:
+  %job.new = phi i32 [ %job.now, %spin ], [ %job.then, %sleep ]
+  %stop = load atomic i64, ptr %stop.at acquire, align 8
+  %stopped = icmp ne i64 %stop, 0
+  br i1 %stopped, label %end, label %job
+job:
+  call void @take(ptr %pool, i64 %slot)
+  br label %wait
+end:
+  ret ptr null
+}
+"""
+
+RUN = """
+define void @ix_pool_run(ptr %pool, ptr %task, ptr %args, i64 %chunks) {
+entry:
+  %no.pool = icmp eq ptr %pool, null
+  %few = icmp slt i64 %chunks, 2
+  %many = icmp sgt i64 %chunks, 4294967295
+  %alone.0 = or i1 %no.pool, %few
+  %alone = or i1 %alone.0, %many
+  br i1 %alone, label %serial, label %lock
+lock:
+  %lock.at = getelementptr i8, ptr %pool, i64 256
+  %locked = cmpxchg ptr %lock.at, i32 0, i32 1 acquire monotonic
+  %got = extractvalue { i32, i1 } %locked, 1
+  br i1 %got, label %share, label %serial
+serial:
+  call void @serial(ptr %task, ptr %args, i64 %chunks)
+  ret void
+share:
+  %done.at = getelementptr i8, ptr %pool, i64 64
+  %task.at = getelementptr i8, ptr %pool, i64 128
+  %args.at = getelementptr i8, ptr %pool, i64 136
+  store atomic ptr %task, ptr %task.at monotonic, align 8
+  store atomic ptr %args, ptr %args.at monotonic, align 8
+  store atomic i64 0, ptr %done.at monotonic, align 8
+  %old = load atomic i64, ptr %pool monotonic, align 8
+  %next = add i64 %old, 4294967296
+  %ticket = or i64 %next, %chunks
+  store atomic i64 %ticket, ptr %pool seq_cst, align 8
+  %sleepers.at = getelementptr i8, ptr %pool, i64 192
+  %sleepers = load atomic i32, ptr %sleepers.at seq_cst, align 4
+  %any = icmp ne i32 %sleepers, 0
+  br i1 %any, label %wake, label %work
+wake:
+  %job.at = getelementptr i8, ptr %pool, i64 4
+  %others = sub i64 %chunks, 1
+  %fits = icmp slt i64 %others, 2147483647
+  %helpers.wide = select i1 %fits, i64 %others, i64 2147483647
+  %helpers = trunc i64 %helpers.wide to i32
+  %woken = call i64 (i64, ...) @syscall(i64 FUTEX, ptr %job.at, i64 WAKE,
+      i32 %helpers, ptr null, ptr null, i64 0)
+  br label %work
+work:
+  call void @take(ptr %pool, i64 0)
+  br label %join
+join:
+  %spins = phi i32 [ 0, %work ], [ %more, %pause ], [ %spins, %yield ]
+  %done = load atomic i64, ptr %done.at acquire, align 8
+  %all = icmp eq i64 %done, %chunks
+  br i1 %all, label %end, label %wait
+wait:
+  %long = icmp uge i32 %spins, SPIN
+  br i1 %long, label %yield, label %pause
+pause:
+  call void @llvm.x86.sse2.pause()
+  %more = add i32 %spins, 1
+  br label %join
+yield:
+  %yielded = call i32 @sched_yield()
+  br label %join
+end:
+  store atomic i32 0, ptr %lock.at release, align 4
+  ret void
+}
+"""
+
+# Keeps the lock: who still calls with this pool runs its chunks alone.
+STOP = """
+define void @ix_pool_stop(ptr %pool) {
+entry:
+  %lock.at = getelementptr i8, ptr %pool, i64 256
+  br label %lock
+lock:
+  %locked = cmpxchg ptr %lock.at, i32 0, i32 1 acquire monotonic
+  %got = extractvalue { i32, i1 } %locked, 1
+  br i1 %got, label %stop, label %yield
+yield:
+  %yielded = call i32 @sched_yield()
+  br label %lock
+stop:
+  %stop.at = getelementptr i8, ptr %pool, i64 144
+  store atomic i64 1, ptr %stop.at release, align 8
+  %job.at = getelementptr i8, ptr %pool, i64 4
+  %job = atomicrmw add ptr %job.at, i32 1 seq_cst
+  %woken = call i64 (i64, ...) @syscall(i64 FUTEX, ptr %job.at, i64 WAKE,
+      i32 2147483647, ptr null, ptr null, i64 0)
+  ret void
+}
+"""
+
+DECLARATIONS = """
+declare void @llvm.x86.sse2.pause()
+declare i64 @syscall(i64, ...)
+declare i32 @sched_yield()
+"""
+
+ALONE = """
+define void @ix_pool_run(ptr %pool, ptr %task, ptr %args, i64 %chunks) {
+  call void @serial(ptr %task, ptr %args, i64 %chunks)
+  ret void
+}
+
+define ptr @ix_pool_worker(ptr %worker) {
+  ret ptr null
+}
+
+define void @ix_pool_stop(ptr %pool) {
+  ret void
+}
+"""
+
+
+def pool_ir(target: Target) -> str:
+    """The pool as LLVM IR.
+
+    Workers wait with Linux's futex and x86's pause: for any other target the text has
+    the same functions, and the caller runs every chunk itself.
+    """
+    if "linux" not in target.triple or not target.triple.startswith("x86_64"):
+        return SERIAL + ALONE
+    text = STATE_TYPES + DECLARATIONS + SERIAL + TAKE + WORKER + RUN + STOP
+    for name, value in (
+        ("SPIN", SPIN),
+        ("FUTEX", FUTEX),
+        ("WAIT", WAIT),
+        ("WAKE", WAKE),
+    ):
+        text = text.replace(f" {name}", f" {value}")
+    return text
+
+
+def compile_pool(target: Target) -> bytes:
+    """The pool as an object for `ix.runtime.elf`, alone or beside a program's own."""
+    return compile_object(pool_ir(target), target, level=0)
