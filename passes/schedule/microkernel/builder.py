@@ -7,7 +7,8 @@ static shapes is so small by construction, not by a later pass.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from ix.mlir import arith, func, ir, memref, scf, vector
@@ -290,7 +291,42 @@ class Builder:
         """The lanes that `pattern` names: 0 … L−1 of x, L … 2L−1 of y."""
         return vector.shuffle(x, y, list(pattern))
 
+    def across(
+        self, value: Vector, combine: Callable[[Vector, Vector], Vector]
+    ) -> Vector:
+        """Combines all lanes; every lane of the result holds the outcome."""
+        step = self.lanes // 2
+        while step:
+            swapped = self.shuffle(value, value, [i ^ step for i in range(self.lanes)])
+            value = combine(value, swapped)
+            step //= 2
+        return value
+
+    def first_lane(self, value: Vector) -> ir.Value:
+        return vector.extract(value, dynamic_position=[], static_position=[0])
+
+    def inverse_or_zero(self, value: Vector) -> Vector:
+        """1 / value, and 0 where it is 0; NaN stays NaN."""
+        zero = self.splat(0)
+        empty = arith.cmpf(arith.CmpFPredicate.OEQ, value, zero)
+        return arith.select(empty, zero, arith.divf(self.splat(1), value))
+
     # Memory
+
+    def carve(
+        self, buffer: ir.Value, shapes: Mapping[str, Sequence[int]]
+    ) -> dict[str, ir.Value]:
+        """Cuts a flat memref into row-major buffers, one behind the other."""
+        result, offset = {}, 0
+        for name, shape in shapes.items():
+            strides = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
+            layout = ir.StridedLayoutAttr.get(offset, strides)
+            kind = ir.MemRefType.get(list(shape), buffer.type.element_type, layout)
+            result[name] = memref.reinterpret_cast(
+                kind, buffer, [], [], [], [offset], list(shape), strides
+            )
+            offset += math.prod(shape)
+        return result
 
     def is_whole(self, lanes: Lanes) -> bool:
         """Whether every lane is known to be live."""
