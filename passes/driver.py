@@ -97,7 +97,7 @@ def _run_watched(op: Any, nodes: Sequence[Node], instrument: Instrumentation) ->
             continue
         with instrument.watch(node, op), _named(str(node)):
             if node.is_upstream():
-                _run_upstream(op, str(node), instrument.statistics)
+                _run_upstream(op, str(node))
             else:
                 _run_python(op, node)
             if instrument.verify_each:
@@ -109,7 +109,7 @@ def _run_python(op: Any, node: Leaf) -> None:
     node.ix_pass.run(op)
 
 
-def _run_upstream(op: Any, text: str, statistics: bool = False) -> None:
+def _run_upstream(op: Any, text: str) -> None:
     """Runs upstream passes on one op.
 
     Raises:
@@ -118,8 +118,6 @@ def _run_upstream(op: Any, text: str, statistics: bool = False) -> None:
     """
     manager = PassManager(op.name)
     manager.enable_verifier(False)
-    if statistics:
-        manager.enable_statistics()
     try:
         manager.add(text)
     except ValueError as error:

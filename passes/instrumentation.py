@@ -56,7 +56,7 @@ class Instrumentation:
         module_scope: Dump the whole module even where a pass runs on a part of it.
         print_options: Keyword arguments of `ir.Operation.print`.
         tree_dir: Write the dumps to files below this folder instead of the stream.
-        statistics: Let upstream passes print their statistics.
+        count_ops: Count the ops before and after each pass, into `op_counts`.
         reproducer: Where the module and the pipeline are written if a pass fails.
         stream: Where dumps go; standard error by default.
     """
@@ -69,11 +69,12 @@ class Instrumentation:
     module_scope: bool = False
     print_options: Mapping[str, Any] = field(default_factory=dict)
     tree_dir: Path | None = None
-    statistics: bool = False
+    count_ops: bool = False
     reproducer: Path | None = None
     stream: TextIO | None = None
     timer: Timer = field(default_factory=lambda: Timer("Total"))
     failed_pass: str = ""
+    op_counts: list[tuple[str, int, int]] = field(default_factory=list)
     _timers: list[Timer] = field(default_factory=list)
     _numbers: dict[str, int] = field(default_factory=dict)
 
@@ -102,6 +103,7 @@ class Instrumentation:
         self._dump("Before", node, op, self.print_before)
         compares = self.only_changes and _selects(self.print_after, node)
         shown = printed(op) if compares else ""
+        ops = _count(op) if self.count_ops else 0
         try:
             with self._measure(node, str(node)):
                 yield
@@ -110,6 +112,8 @@ class Instrumentation:
             if self.only_failures or _selects(self.print_after, node):
                 self._dump("After", node, op, ALL, " Failed")
             raise
+        if self.count_ops:
+            self.op_counts.append((str(node), ops, _count(op)))
         if not self.only_failures and not (compares and shown == printed(op)):
             self._dump("After", node, op, self.print_after)
 
@@ -173,6 +177,19 @@ def reproducer_text(module: Any, pipeline: str, verify_each: bool = True) -> str
         f"      verify_each: {str(verify_each).lower()}\n"
         "    }\n  }\n#-}\n"
     )
+
+
+def _count(root: Any) -> int:
+    """The number of ops inside `root`."""
+    count = 0
+
+    def visit(op: Any) -> ir.WalkResult:
+        nonlocal count
+        count += 1
+        return ir.WalkResult.ADVANCE
+
+    root.operation.walk(visit)
+    return count - 1
 
 
 def _selects(selected: frozenset[str], node: Leaf) -> bool:

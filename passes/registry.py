@@ -33,15 +33,15 @@ def find_pass(name: str) -> Pass | None:
     if not name.startswith("ix-"):
         return None
     module = name.removeprefix("ix-").replace("-", "_")
-    folder = _pass_files().get(module)
-    return _pass_of(folder, module) if folder else None
+    for folder, candidate in _pass_files():
+        if candidate == module and (found := _pass_of(folder, module)):
+            return found
+    return None
 
 
 def all_passes() -> list[tuple[str, Pass]]:
     """Every ix pass with its folder, in the order of folders and file names."""
-    found = [
-        (folder, _pass_of(folder, module)) for module, folder in _pass_files().items()
-    ]
+    found = [(folder, _pass_of(folder, module)) for folder, module in _pass_files()]
     return [(folder, each) for folder, each in found if each is not None]
 
 
@@ -63,18 +63,20 @@ def resolve_pass(name: str) -> Pass | None:
 
 
 @cache
-def _pass_files() -> dict[str, str]:
-    """The folder of each module that may define a pass."""
+def _pass_files() -> list[tuple[str, str]]:
+    """Folder and module of each file that may define a pass."""
     packages = {m.name for m in pkgutil.iter_modules(ix.passes.__path__) if m.ispkg}
-    files: dict[str, str] = {}
-    for folder in STAGE_FOLDERS:
-        if folder not in packages:
-            continue
-        package = importlib.import_module(f"ix.passes.{folder}")
-        for module in pkgutil.iter_modules(package.__path__):
-            if not module.ispkg:
-                files.setdefault(module.name, folder)
-    return files
+    return [
+        (folder, module.name)
+        for folder in STAGE_FOLDERS
+        if folder in packages
+        for module in pkgutil.iter_modules(_path_of(folder))
+        if not module.ispkg
+    ]
+
+
+def _path_of(folder: str) -> list[str]:
+    return list(importlib.import_module(f"ix.passes.{folder}").__path__)
 
 
 def _pass_of(folder: str, module: str) -> Pass | None:

@@ -98,6 +98,7 @@ class _Expectation:
     pattern: re.Pattern[str]
     text: str
     comment_line: int
+    comment_column: int
     seen: bool = False
 
 
@@ -164,7 +165,7 @@ class ExpectedDiagnostics:
                 "error",
                 self.file_name,
                 each.comment_line,
-                1,
+                each.comment_column,
                 f'expected {each.severity} "{each.text}" was not produced',
             )
             for each in self._expected
@@ -183,7 +184,9 @@ def _expectation(match: re.Match[str], line: int, last_code: int) -> _Expectatio
         target = line + int(where)
     text = match["text"]
     pattern = _segmented(text) if match["regex"] else re.compile(re.escape(text))
-    return _Expectation(match["severity"], target, pattern, text, line)
+    return _Expectation(
+        match["severity"], target, pattern, text, line, match.start() + 1
+    )
 
 
 def _segmented(text: str) -> re.Pattern[str]:

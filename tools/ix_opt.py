@@ -32,8 +32,8 @@ from ix.tools.ix_opt_arguments import MARKER, parse_arguments, print_options
 from ix.tools.ix_opt_lists import dialects_text, passes_text, version_text
 from ix.tools.ix_opt_output import encoded, require_roundtrip, write_output
 from ix.tools.ix_opt_pipeline import nodes_for, pipeline_of
+from ix.tools.reports import statistics_report, timing_report
 from ix.tools.source_file import Chunk, parse_chunk, read_chunks
-from ix.tools.timing import timing_report
 
 __all__ = ["main"]
 
@@ -93,6 +93,8 @@ class _Run:
             elif problems := self.expected.finish():
                 self.printer.show(problems)
                 failed = True
+        if self.options.mlir_pass_statistics:
+            sys.stderr.write(statistics_report(self.instrument.op_counts))
         if self.options.mlir_timing:
             display = self.options.mlir_timing_display or "tree"
             sys.stderr.write(timing_report(self.instrument.timer, display))
@@ -207,7 +209,7 @@ def _instrumentation(options: argparse.Namespace) -> Instrumentation:
         module_scope=options.mlir_print_ir_module_scope,
         print_options=print_options(options),
         tree_dir=options.mlir_print_ir_tree_dir,
-        statistics=options.mlir_pass_statistics,
+        count_ops=options.mlir_pass_statistics,
         reproducer=options.mlir_pass_pipeline_crash_reproducer,
     )
 

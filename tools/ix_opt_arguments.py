@@ -22,7 +22,7 @@ _SWITCHES = {
     "emit-bytecode": "write bytecode instead of text",
     "list-passes": "list the passes and exit",
     "mlir-disable-threading": "accepted; ix never uses MLIR's threads",
-    "mlir-pass-statistics": "let upstream passes print their statistics",
+    "mlir-pass-statistics": "report the number of ops before and after each pass",
     "mlir-pretty-debuginfo": "print locations for reading (they do not parse)",
     "mlir-print-debuginfo": "print locations",
     "mlir-print-ir-after-all": "print the IR after each pass",
@@ -111,8 +111,8 @@ def print_options(options: argparse.Namespace) -> dict[str, object]:
 def pass_name_like(name: str, passes: Sequence[str]) -> str:
     """What to say about a name that is no pass: the names that look like it."""
     flags = [f"--{flag}" for flag in (*_SWITCHES, *_VALUES)]
-    near = difflib.get_close_matches(name, passes, n=2)
-    near += difflib.get_close_matches(f"--{name}", flags, n=2, cutoff=0.8)
+    near = difflib.get_close_matches(name, passes, n=1)
+    near += difflib.get_close_matches(f"--{name}", flags, n=1, cutoff=0.8)
     if not near:
         return f"there is no pass '{name}'; --list-passes names them all"
     return f"there is no pass '{name}'; did you mean {' or '.join(map(repr, near))}?"

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ix.errors import CompileError
+from ix.errors import CompileError, InputError
 from ix.mlir import ir
 
 __all__ = ["encoded", "require_roundtrip", "write_output"]
@@ -28,7 +28,10 @@ def encoded(
         text = op.get_asm(enable_debug_info=True, large_resource_limit=0)
         op = _parsed(op, text)
     buffer = io.BytesIO()
-    op.write_bytecode(buffer, options.emit_bytecode_version)
+    try:
+        op.write_bytecode(buffer, options.emit_bytecode_version)
+    except ValueError as error:
+        raise InputError(f"--emit-bytecode-version: {error}") from None
     return buffer.getvalue()
 
 

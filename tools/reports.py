@@ -1,12 +1,12 @@
-"""The report of --mlir-timing."""
+"""The reports of --mlir-timing and --mlir-pass-statistics."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ix.passes.instrumentation import Timer
 
-__all__ = ["timing_report"]
+__all__ = ["statistics_report", "timing_report"]
 
 _WIDTH = 79
 
@@ -20,11 +20,8 @@ def timing_report(total: Timer, display: str) -> str:
             names, the longest first.
     """
     seconds = sum(child.seconds for child in total.children.values())
-    rule = f"===-{'-' * (_WIDTH - 8)}-==="
     lines = [
-        rule,
-        "... Execution time report ...".center(_WIDTH).rstrip(),
-        rule,
+        *_title("Execution time report"),
         f"  Total Execution Time: {seconds:.4f} seconds",
         "",
         "  ----Wall Time----  ----Name----",
@@ -34,6 +31,27 @@ def timing_report(total: Timer, display: str) -> str:
         percent = 100.0 * spent / seconds if seconds else 0.0
         lines.append(f"  {spent:8.4f} ({percent:5.1f}%)  {name}")
     return "\n".join(lines) + "\n"
+
+
+def statistics_report(op_counts: Sequence[tuple[str, int, int]]) -> str:
+    """What each pass did to the number of ops: name, ops before, ops after.
+
+    The statistics of upstream passes themselves are compiled out of the bindings.
+    """
+    lines = [
+        *_title("Pass statistics report"),
+        "  ----Ops before → after----  ----Name----",
+    ]
+    lines += [
+        f"  {before:10} → {after:<6} ({after - before:+})".ljust(30) + name
+        for name, before, after in op_counts
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _title(text: str) -> list[str]:
+    rule = f"===-{'-' * (_WIDTH - 8)}-==="
+    return [rule, f"... {text} ...".center(_WIDTH).rstrip(), rule]
 
 
 def _tree(timer: Timer, depth: int) -> Iterator[tuple[float, str]]:
