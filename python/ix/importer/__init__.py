@@ -1,1 +1,1 @@
-"""A model from Python, PyTorch or ONNX → ix."""
+"""Importers: a NumPy-style function, an ONNX file or a PyTorch module becomes ix."""

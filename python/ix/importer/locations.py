@@ -1,0 +1,57 @@
+"""Source locations: the user's line that asked for an op."""
+
+from __future__ import annotations
+
+import sys
+from itertools import islice
+from types import FrameType
+from typing import Any
+
+from ix.mlir import ir
+
+_OWN_PACKAGES = {"ix", "numpy", "contextlib", "functools"}
+
+
+def user_frame() -> FrameType | None:
+    """The nearest frame that is neither of ix nor of NumPy."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        module = frame.f_globals.get("__name__") or ""
+        if module.partition(".")[0] not in _OWN_PACKAGES:
+            return frame
+        frame = frame.f_back
+    return None
+
+
+def position(frame: FrameType) -> tuple[str, int, int]:
+    """File, line and column (from 1) of the expression that a frame evaluates."""
+    code = frame.f_code
+    spot = next(islice(code.co_positions(), frame.f_lasti // 2, None), None)
+    line, _, column, _ = spot if spot is not None else (None, None, None, None)
+    return code.co_filename, line or frame.f_lineno, (column or 0) + 1
+
+
+def user_position() -> str:
+    """`file:line:col` of the user's frame, or an empty text."""
+    frame = user_frame()
+    if frame is None:
+        return ""
+    file, line, column = position(frame)
+    return f"{file}:{line}:{column}"
+
+
+class Locations:
+    """Finds MLIR locations of user frames; each place in the code is resolved once."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[Any, int], Any] = {}
+
+    def current(self) -> Any:
+        """The location of the nearest user frame, in the current context."""
+        frame = user_frame()
+        if frame is None:
+            return ir.Location.unknown()
+        place = (frame.f_code, frame.f_lasti)
+        if place not in self._found:
+            self._found[place] = ir.Location.file(*position(frame))
+        return self._found[place]
