@@ -64,6 +64,9 @@ class Section:
     at: int = -1  # offset in the mapping, or -1
 
 
+CONSTRUCTORS: Final = (b".ctors", b".dtors")  # older systems: by name, not by type
+
+
 RawSymbol = tuple[int, int, int, int, int, int]
 """An entry of the symbol table: name, info, other, section, value, size."""
 
@@ -134,9 +137,8 @@ class ObjectFile:
 
     def _read_sections(self) -> None:
         header = HEADER.unpack(self.piece(0, HEADER.size, "header"))
-        ident, kind, machine, table, entry, count = (
-            *(header[0], header[1], header[2], header[6], header[11], header[12]),
-        )
+        ident, kind, machine, _, _, _, table = header[:7]
+        entry, count, names = header[11:]
         if ident[:7] != b"\x7fELF\x02\x01\x01":
             raise self.damaged("the header of a little-endian ELF64 file")
         if (kind, machine) != (1, 62):
@@ -144,29 +146,23 @@ class ObjectFile:
                 f"to be relocatable code for x86-64 (type 1, machine 62), but it is of "
                 f"type {kind}, machine {machine}"
             )
-        if entry != SECTION.size or not 0 < count < RESERVED:
-            raise self.damaged(f"1 to {RESERVED - 1} section headers of 64 bytes")
-        headers = self.piece(table, count * SECTION.size, "section headers")
-        for (
-            _,
-            kind,
-            flags,
-            _,
-            offset,
-            size,
-            link,
-            info,
-            align,
-            _,
-        ) in SECTION.iter_unpack(headers):
+        if entry != SECTION.size or not 0 < count < RESERVED or names >= count:
+            raise self.damaged(f"1 to {RESERVED - 1} named section headers of 64 bytes")
+        headers = list(
+            SECTION.iter_unpack(self.piece(table, count * entry, "section headers"))
+        )
+        at, size = headers[names][4:6]
+        strings = bytes(self.piece(at, size, "names of sections"))
+        for name, kind, flags, _, offset, size, link, info, align, _ in headers:
             section = Section(kind, flags, offset, size, align or 1, link, info)
-            self._check(section)
+            self._check(section, strings[name : name + 6])
             self.sections.append(section)
 
-    def _check(self, section: Section) -> None:
+    def _check(self, section: Section, name: bytes) -> None:
         if not section.flags & ALLOC:
             return
-        if section.kind not in (PROGBITS, NOBITS, NOTE, UNWIND) or section.flags & TLS:
+        plain = section.kind in (PROGBITS, NOBITS, NOTE, UNWIND)
+        if not plain or section.flags & TLS or name in CONSTRUCTORS:
             raise self.damaged(
                 f"plain code and data, but has a section of type {section.kind:#x} and "
                 f"flags {section.flags:#x} (constructors and thread-locals are unknown)"
