@@ -6,6 +6,7 @@ Each walks over the taps of the window and sees the input through a strided view
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from ix.dialects.ix.reference_contraction import factor, finished
@@ -70,7 +71,7 @@ def conv_transpose(
 
 def max_pool(operands: Sequence[Array], attributes: Attributes, _: Any) -> list[Array]:
     x = operands[0]
-    lowest = -np.inf if is_float(x.dtype) else np.iinfo(x.dtype).min
+    lowest = _lowest(x.dtype)
     padded = _padded(
         _channels_first(widened(x), attributes),
         attributes["padding_low"],
@@ -104,6 +105,15 @@ def avg_pool(operands: Sequence[Array], attributes: Attributes, _: Any) -> list[
             total += padded[(..., *view)]
             count += counted[(..., *view)]
         return [rounded(_original(total / count, attributes), x.dtype)]
+
+
+def _lowest(dtype: Any) -> float:
+    """−∞, or the least number of a type that has none."""
+    if not is_float(dtype):
+        return int(ml_dtypes.iinfo(dtype).min)
+    with np.errstate(over="ignore"):
+        has_infinity = np.isinf(np.asarray(-np.inf).astype(dtype))
+    return -np.inf if has_infinity else float(ml_dtypes.finfo(dtype).min)
 
 
 def _channels_first(x: Array, attributes: Attributes) -> Array:

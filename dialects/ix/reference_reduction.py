@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ix.dialects.ix.reference_elementwise import wrapped
 from ix.dialects.ix.reference_precision import Array, is_float, rounded, widened
 
 __all__ = ["REDUCTION"]
@@ -27,7 +28,7 @@ def _reduce(
         extra = {} if function in (np.max, np.min) else {"dtype": wide.dtype}
         with np.errstate(all="ignore"):
             y = function(wide, axis=axes, keepdims=keepdims, **extra)
-        return [rounded(y, x.dtype)]
+        return [wrapped(y, x.dtype)]
 
     return reference
 
@@ -84,7 +85,7 @@ def _cumulative(
             y = function(wide, axis=axis, dtype=wide.dtype)
         if attributes["reverse"]:
             y = np.flip(y, axis)
-        return [rounded(y, x.dtype)]
+        return [wrapped(y, x.dtype)]
 
     return reference
 
