@@ -30,6 +30,8 @@ from ix.passes.schedule.microkernel.register_tile import (
     TileShape,
     choose_tile,
     emit_register_tile,
+    even_height,
+    live_lanes,
 )
 from ix.passes.schedule.microkernel.small_m import emit_few_rows_tile, split_ways
 
@@ -94,17 +96,10 @@ def plan_matmul(
     """
     tile = choose_tile(b.lanes, b.registers)
     if isinstance(m, int):
-        tile = TileShape(_tile_height(m, tile.rows), tile.vectors)
+        tile = TileShape(even_height(m, tile.rows), tile.vectors)
     block = REPACKED_BLOCK_ROWS if repacked else BLOCK_ROWS
     block = max(tile.rows, block // tile.rows * tile.rows)
     return MatmulPlan(m, n, k, tile, block, b.lanes)
-
-
-def _tile_height(m: int, most: int) -> int:
-    """A height near `most` that divides m, so that one micro-kernel is enough."""
-    if m <= most:
-        return max(m, 1)
-    return next((rows for rows in (most, most - 1, most - 2) if m % rows == 0), most)
 
 
 def pack_b(array: npt.NDArray[Any], panel_columns: int) -> npt.NDArray[Any]:
@@ -132,7 +127,7 @@ def emit_pack_panel(
     panel_scratch: ir.Value,
 ) -> None:
     """Copies one panel of B into panel_scratch[k, NR]; columns beyond n become 0."""
-    live = _live_lanes(b, plan, panel, masked=_has_tail(plan))
+    live = _live(b, plan, panel, masked=True)
 
     def row(k: Index) -> None:
         for v, (j, lanes) in enumerate(live):
@@ -215,7 +210,7 @@ class _Kernel:
         b, height = self.b, self.plan.tile.rows
         if self.read_b is not None and self.panel_scratch is not None:
             emit_pack_panel(b, self.plan, panel, self.read_b, self.panel_scratch)
-        live = _live_lanes(b, self.plan, panel, masked)
+        live = _live(b, self.plan, panel, masked)
         tiles = b.floordiv(b.sub(end, row), height)
         after = b.add(row, b.mul(tiles, height))
         b.loop(row, after, height, lambda i: self.tile(i, height, panel, live))
@@ -307,17 +302,11 @@ def _has_tail(plan: MatmulPlan) -> bool:
     return not isinstance(plan.n, int) or plan.n % plan.panel_columns != 0
 
 
-def _live_lanes(
+def _live(
     b: Builder, plan: MatmulPlan, panel: Index, masked: bool
 ) -> list[tuple[Index, Lanes]]:
-    """First column and live lanes of the panel's vectors, those with any."""
+    """First column and live lanes of the panel's vectors; all of them if not masked."""
     column = b.mul(panel, plan.panel_columns)
-    starts = [b.add(column, v * b.lanes) for v in range(plan.tile.vectors)]
-    if not masked:
-        return [(j, b.lanes) for j in starts]
-    if isinstance(panel, int) and isinstance(plan.n, int):
-        counts = [min(b.lanes, plan.n - j) for j in starts]
-        return [
-            (j, count) for j, count in zip(starts, counts, strict=True) if count > 0
-        ]
-    return [(j, b.mask(b.sub(plan.n, j))) for j in starts]
+    if masked:
+        return live_lanes(b, plan.n, column, plan.tile)
+    return [(b.add(column, v * b.lanes), b.lanes) for v in range(plan.tile.vectors)]

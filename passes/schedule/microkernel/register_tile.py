@@ -12,9 +12,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ix.mlir import ir
-from ix.passes.schedule.microkernel.builder import Builder, Index, Vector
+from ix.passes.schedule.microkernel.builder import Builder, Index, Lanes, Vector
 
-__all__ = ["TileShape", "choose_tile", "emit_register_tile", "tile_rows"]
+__all__ = [
+    "TileShape",
+    "choose_tile",
+    "emit_register_tile",
+    "even_height",
+    "live_lanes",
+]
 
 
 @dataclass(frozen=True)
@@ -40,14 +46,30 @@ def choose_tile(lanes: int, registers: int) -> TileShape:
     return TileShape(6, 2) if lanes > 1 else TileShape(4, 1)
 
 
-def tile_rows(rows: int, tile: TileShape) -> list[int]:
-    """Splits `rows` rows into register tiles of nearly equal height.
+def even_height(size: int, most: int) -> int:
+    """A tile height near `most` that divides `size`: one micro-kernel is enough then.
 
-    14 rows of at most 8 become 7 + 7, which is less code than 8 + 6 and as fast.
+    The size itself where it is smaller, `most` where nothing near divides it.
     """
-    count = -(-rows // tile.rows)
-    short = -(-rows // count)
-    return [min(short, rows - start) for start in range(0, rows, short)]
+    if size <= most:
+        return max(size, 1)
+    return next((h for h in (most, most - 1, most - 2) if size % h == 0), most)
+
+
+def live_lanes(
+    b: Builder, size: Index, column: Index, tile: TileShape
+) -> list[tuple[Index, Lanes]]:
+    """First column and live lanes of each vector of the panel at `column`.
+
+    Args:
+        size: Columns that there are; vectors known to begin behind them are left out.
+    """
+    starts = [b.add(column, v * b.lanes) for v in range(tile.vectors)]
+    if isinstance(size, int) and size % (tile.vectors * b.lanes) == 0:
+        return [(j, b.lanes) for j in starts]
+    if isinstance(column, int) and isinstance(size, int):
+        return [(j, min(b.lanes, size - j)) for j in starts if j < size]
+    return [(j, b.mask(b.sub(size, j))) for j in starts]
 
 
 def emit_register_tile(
