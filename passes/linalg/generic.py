@@ -288,7 +288,7 @@ def contract(
 
 
 def extend(value: ir.Value, wider: ir.Type, unsigned: bool = False) -> ir.Value:
-    """Widens a scalar to a type that holds it exactly; an equal type changes nothing."""
+    """Widens a scalar to a type that holds it exactly; an equal type is left."""
     if value.type == wider:
         return value
     if is_float(wider):
