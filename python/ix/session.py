@@ -1,0 +1,396 @@
+"""`InferenceSession`: an ONNX model with the surface of ONNX Runtime's Python API.
+
+session = ix.InferenceSession("model.onnx")
+outputs = session.run(None, {"input_ids": ids, "attention_mask": mask})
+
+What differs from ONNX Runtime: a session compiles. Where the model leaves sizes open
+it compiles once for each combination that `run` meets and keeps the most recent ones;
+with `dims={"batch": (1, 64)}` it compiles once for all sizes within the bounds. Inputs
+that hold shapes, axes and the like are compiled in by value in the same way.
+
+Source: onnxruntime.ai/docs/api/python/api_summary.html.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ix.errors import InputError, RuntimeFailure, UnsupportedError
+from ix.session_types import (
+    GraphOptimizationLevel,
+    IOBinding,
+    ModelMetadata,
+    NodeArg,
+    OrtValue,
+    RunOptions,
+    SessionOptions,
+)
+
+__all__ = [
+    "GraphOptimizationLevel",
+    "IOBinding",
+    "InferenceSession",
+    "ModelMetadata",
+    "NodeArg",
+    "OrtValue",
+    "RunOptions",
+    "SessionOptions",
+    "get_available_providers",
+]
+
+MAX_PROGRAMS = 64
+"""How many compiled programs a session keeps, one for each combination of sizes."""
+
+MAX_VALUE_ELEMENTS = 1024
+"""The largest input that is compiled in by value, in elements."""
+
+_CPU = "CPUExecutionProvider"
+_CUDA = "CUDAExecutionProvider"
+_REFERENCE = "ReferenceExecutionProvider"
+
+
+def get_available_providers() -> list[str]:
+    """The execution providers of this machine, the preferred one first.
+
+    "ReferenceExecutionProvider" interprets the imported program with NumPy, in double
+    precision: slow, and meant for checking.
+    """
+    return [_CPU, _REFERENCE]
+
+
+@dataclass(frozen=True)
+class _Program:
+    """A compiled program, the inputs it takes, in order, and its outputs' names."""
+
+    run: Callable[[Sequence[Any]], Sequence[Any]]
+    inputs: list[str]
+    outputs: list[str]
+
+
+class InferenceSession:
+    """A loaded ONNX model.
+
+    Args:
+        path_or_bytes: The model: a path, bytes, or a ModelProto.
+        sess_options: Threads, dimension overrides, initializers.
+        providers: Names, or (name, options); default: the CPU.
+        provider_options: Options for each of `providers`.
+        dims: Symbolic dimension → (minimum, maximum), inclusive: compiled once for
+            all sizes within.
+
+    Raises:
+        ModelImportError: The model cannot be read, or is damaged.
+        UnsupportedError: Lists everything in the model that ix lacks.
+        InputError: An unknown provider.
+    """
+
+    def __init__(
+        self,
+        path_or_bytes: Any,
+        sess_options: SessionOptions | None = None,
+        providers: Sequence[Any] | None = None,
+        provider_options: Sequence[Mapping[str, Any]] | None = None,
+        *,
+        dims: Mapping[str, Any] | None = None,
+    ) -> None:
+        from ix.importer.onnx import load_model
+
+        self._options = sess_options or SessionOptions()
+        self._provider, self._provider_options = _chosen(providers, provider_options)
+        self._dims = {**self._options.free_dimension_overrides, **(dims or {})}
+        self._model = load_model(path_or_bytes)
+        self._inputs = [NodeArg.of(each) for each in self._model.inputs()]
+        self._outputs = [NodeArg.of(each) for each in self._model.proto.graph.output]
+        self._programs: OrderedDict[Any, _Program] = OrderedDict()
+        self._by_value: set[str] = set()
+        self._lock = threading.RLock()
+        self._pool: ThreadPoolExecutor | None = None
+        self._prepare()
+
+    def get_inputs(self) -> list[NodeArg]:
+        """Name, shape and type of each input."""
+        return list(self._inputs)
+
+    def get_outputs(self) -> list[NodeArg]:
+        """Name, shape and type of each output."""
+        return list(self._outputs)
+
+    def get_overridable_initializers(self) -> list[NodeArg]:
+        """Always empty: initializers are compiled in."""
+        return []
+
+    def get_modelmeta(self) -> ModelMetadata:
+        """Producer, versions, description and metadata of the model."""
+        return ModelMetadata.of(self._model.proto)
+
+    def get_providers(self) -> list[str]:
+        """The provider that runs the model."""
+        return [self._provider]
+
+    def get_provider_options(self) -> dict[str, dict[str, Any]]:
+        """The options of the provider."""
+        return {self._provider: dict(self._provider_options)}
+
+    def get_session_options(self) -> SessionOptions:
+        """The options that the session was made with."""
+        return self._options
+
+    def end_profiling(self) -> str:
+        """The name of the profile's file: none is written, so it is empty."""
+        return ""
+
+    def run(
+        self,
+        output_names: Sequence[str] | None,
+        input_feed: Mapping[str, Any],
+        run_options: RunOptions | None = None,
+    ) -> list[Any]:
+        """Computes the outputs, as NumPy arrays.
+
+        Args:
+            output_names: Which outputs, in this order; None or empty: all.
+            input_feed: Input name → array (NumPy, torch on the CPU, DLPack, OrtValue).
+
+        Raises:
+            InputError: A name, dtype, rank or size does not fit; lists what is
+                expected.
+        """
+        if run_options is not None and run_options.terminate:
+            raise RuntimeFailure("the run was terminated by its RunOptions")
+        arrays = self._checked(input_feed)
+        wanted = self._wanted(output_names)
+        program = self._program(arrays)
+        results = program.run([arrays[name] for name in program.inputs])
+        named = dict(zip(program.outputs, results, strict=True))
+        return [named[name] for name in wanted]
+
+    def run_async(
+        self,
+        output_names: Sequence[str] | None,
+        input_feed: Mapping[str, Any],
+        callback: Callable[[list[Any], Any, str], None],
+        user_data: Any,
+        run_options: RunOptions | None = None,
+    ) -> None:
+        """Runs in another thread and calls `callback(results, user_data, error)`."""
+        feed = dict(input_feed)
+
+        def work() -> None:
+            try:
+                results = self.run(output_names, feed, run_options)
+            except Exception as error:  # the callback is the only way to report it
+                callback([], user_data, str(error))
+            else:
+                callback(results, user_data, "")
+
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(1, "ix-session")
+        self._pool.submit(work)
+
+    def run_with_ort_values(
+        self,
+        output_names: Sequence[str] | None,
+        input_dict_ort_values: Mapping[str, OrtValue],
+        run_options: RunOptions | None = None,
+    ) -> list[OrtValue]:
+        """`run` with OrtValues on both sides."""
+        results = self.run(output_names, input_dict_ort_values, run_options)
+        return [OrtValue.ortvalue_from_numpy(each) for each in results]
+
+    def io_binding(self) -> IOBinding:
+        """An empty binding of inputs and outputs to memory."""
+        return IOBinding(self)
+
+    def run_with_iobinding(
+        self, iobinding: IOBinding, run_options: RunOptions | None = None
+    ) -> None:
+        """Runs on bound inputs and writes to bound outputs."""
+        names = list(iobinding.outputs) or None
+        results = self.run(names, iobinding.inputs, run_options)
+        iobinding.store(names or [each.name for each in self._outputs], results)
+
+    # How inputs become a program.
+
+    def _prepare(self) -> None:
+        """Compiles now where every size is known, so that errors come at once."""
+        shapes = {
+            each.name: tuple(each.shape)
+            for each in self._inputs
+            if all(isinstance(size, int) for size in each.shape)
+        }
+        known = all(
+            each.name in shapes or all(self._settled(size) for size in each.shape)
+            for each in self._inputs
+        )
+        if not known or not all(each.ranked for each in self._inputs):
+            return
+        try:
+            program = self._compile(shapes, {})
+        except _NeedsInputs:
+            return
+        self._programs[self._key({}, shapes)] = program
+
+    def _settled(self, size: Any) -> bool:
+        return isinstance(size, int) or size in self._dims
+
+    def _checked(self, feed: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
+        """The inputs as arrays of the expected dtypes and shapes."""
+        names = [each.name for each in self._inputs]
+        unknown = [name for name in feed if name not in names]
+        missing = [name for name in names if name not in feed]
+        if unknown or missing:
+            fault = f"lacks {missing}" if missing else f"has {unknown}"
+            expected = ", ".join(map(str, self._inputs))
+            raise InputError(
+                f"run needs the inputs {expected}, but the feed {fault}; "
+                "pass one array for each name"
+            )
+        return {each.name: each.accept(feed[each.name]) for each in self._inputs}
+
+    def _wanted(self, names: Sequence[str] | None) -> list[str]:
+        known = [each.name for each in self._outputs]
+        if not names:
+            return known
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise InputError(
+                f"run needs output names out of {known}, but got {unknown}; "
+                "see get_outputs"
+            )
+        return list(names)
+
+    def _key(self, arrays: Mapping[str, Any], shapes: Mapping[str, Any]) -> Any:
+        """What a program is specialised to: open sizes, and values."""
+        sizes = []
+        for each in self._inputs:
+            if each.name in self._by_value:
+                array = arrays[each.name]
+                sizes.append((array.shape, array.tobytes()))
+            else:
+                shape = shapes[each.name] if each.name in shapes else None
+                sizes.append(self._open_sizes(each, shape))
+        return tuple(sizes)
+
+    def _open_sizes(self, info: NodeArg, shape: Sequence[int] | None) -> Any:
+        """The sizes that are compiled in: all but those with bounds."""
+        if shape is None or not info.ranked:
+            return None if shape is None else tuple(shape)
+        return tuple(
+            None if isinstance(self._dims.get(declared), tuple) else size
+            for declared, size in zip(info.shape, shape, strict=True)
+        )
+
+    def _program(self, arrays: Mapping[str, Any]) -> _Program:
+        """The compiled program for these inputs; compiles it at need."""
+        shapes = {name: array.shape for name, array in arrays.items()}
+        with self._lock:
+            while True:
+                key = self._key(arrays, shapes)
+                if key in self._programs:
+                    self._programs.move_to_end(key)
+                    return self._programs[key]
+                try:
+                    values = {name: arrays[name] for name in self._by_value}
+                    program = self._compile(shapes, values)
+                except _NeedsInputs:
+                    continue
+                self._programs[key] = program
+                if len(self._programs) > MAX_PROGRAMS:
+                    self._programs.popitem(last=False)
+                return program
+
+    def _compile(
+        self, shapes: Mapping[str, Any], values: Mapping[str, Any]
+    ) -> _Program:
+        """One program; notes inputs that turn out to be needed by value.
+
+        Raises:
+            _NeedsInputs: More inputs must be compiled in by value.
+        """
+        from ix.importer.onnx import ValuesNeeded, import_onnx
+
+        try:
+            program = import_onnx(
+                self._model, shapes=shapes, dims=self._dims, values=values
+            )
+        except ValuesNeeded as needed:
+            if needed.inputs <= self._by_value:
+                raise
+            self._require_small(needed, shapes)
+            self._by_value |= needed.inputs
+            self._programs.clear()
+            raise _NeedsInputs from needed
+        run = _engine(self._provider, self._options)(program)
+        return _Program(run, program.input_names, program.output_names)
+
+    def _require_small(self, needed: Any, shapes: Mapping[str, Any]) -> None:
+        for name in needed.inputs:
+            count = int(np.prod(shapes.get(name, ()), dtype=np.int64))
+            if count > MAX_VALUE_ELEMENTS:
+                raise UnsupportedError(
+                    needed.items,
+                    f"input {name!r} has {count} elements, but at most "
+                    f"{MAX_VALUE_ELEMENTS} are compiled in by value",
+                ) from needed
+
+
+class _NeedsInputs(Exception):
+    """The model must be imported again, with more inputs by value."""
+
+
+def _chosen(
+    providers: Sequence[Any] | None, options: Sequence[Mapping[str, Any]] | None
+) -> tuple[str, Mapping[str, Any]]:
+    """The first provider that this machine has, and its options."""
+    if not providers:
+        return _CPU, {}
+    names = [each if isinstance(each, str) else each[0] for each in providers]
+    given = [{} if isinstance(each, str) else each[1] for each in providers]
+    if options:
+        given = [dict(each) for each in options]
+    available = get_available_providers()
+    for name in names:
+        if name not in (*available, _CUDA):
+            raise InputError(
+                f"a session needs providers out of {available}, but got {name!r}; "
+                "see ix.session.get_available_providers"
+            )
+    for name, each in zip(names, given, strict=False):
+        if name in available:
+            return name, each
+    return _CPU, {}
+
+
+def _engine(
+    provider: str, options: SessionOptions
+) -> Callable[[Any], Callable[[Sequence[Any]], Sequence[Any]]]:
+    """How a provider turns a Program into something that runs."""
+    return _interpreted if provider == _REFERENCE else _compiled(options)
+
+
+def _interpreted(program: Any) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    from ix.dialects.ix.reference import evaluate
+
+    weights = {name: program.weights.array(name) for name in program.weights}
+    return lambda arrays: evaluate(program.module, arrays, weights)
+
+
+def _compiled(
+    options: SessionOptions,
+) -> Callable[[Any], Callable[[Sequence[Any]], Sequence[Any]]]:
+    def build(program: Any) -> Callable[[Sequence[Any]], Sequence[Any]]:
+        from ix.compiler import compile_program
+
+        threads = options.intra_op_num_threads or None
+        executable = compile_program(program, "cpu", num_threads=threads)
+        return executable.run_flat
+
+    return build

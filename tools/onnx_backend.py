@@ -1,0 +1,177 @@
+"""ix-onnx-backend: the node tests of the ONNX standard through `ix.InferenceSession`.
+
+    python -m ix.tools.onnx_backend --provider ReferenceExecutionProvider
+    python -m ix.tools.onnx_backend --update test/python/onnx/backend_passing.txt
+
+Each test runs in a worker process with a time limit, so that neither a crash nor a
+loop stops the rest. A test ends in one of: pass, unsupported (`UnsupportedError`),
+wrong (outputs differ), error (anything else), crash or timeout.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ix.errors import IxError, UnsupportedError
+
+__all__ = ["Outcome", "cases", "main", "run_case"]
+
+
+class Outcome(NamedTuple):
+    """How one test ended: its name, the kind of end, and the reason."""
+
+    name: str
+    kind: str
+    reason: str
+
+
+def cases() -> list[Any]:
+    """The node tests of the installed onnx package, by name."""
+    from onnx.backend.test.loader import load_model_tests
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the tests' own data overflows on purpose
+        return sorted(load_model_tests(kind="node"), key=lambda case: case.name)
+
+
+def run_case(case: Any, provider: str) -> Outcome:
+    """Runs one test on all its data sets, in this process."""
+    from ix.session import InferenceSession
+
+    try:
+        session = InferenceSession(case.model, providers=[provider])
+        names = [each.name for each in session.get_inputs()]
+        for inputs, expected in case.data_sets:
+            feed = dict(zip(names, map(_array, inputs), strict=False))
+            outputs = session.run(None, feed)
+            fault = _difference(outputs, expected, case.rtol, case.atol)
+            if fault:
+                return Outcome(case.name, "wrong", fault)
+    except UnsupportedError as error:
+        return Outcome(case.name, "unsupported", error.items[0])
+    except Exception as error:
+        kind = "error" if isinstance(error, IxError) else "bug"
+        return Outcome(case.name, kind, f"{type(error).__name__}: {error}")
+    return Outcome(case.name, "pass", "")
+
+
+def _array(value: Any) -> Any:
+    """A test's input, which may be a TensorProto."""
+    if not hasattr(value, "SerializeToString"):
+        return value
+    from onnx import numpy_helper
+
+    return numpy_helper.to_array(value)
+
+
+def _difference(
+    outputs: Sequence[Any], expected: Sequence[Any], rtol: float, atol: float
+) -> str:
+    """Why outputs are not those expected; empty where they are."""
+    if len(outputs) != len(expected):
+        return f"{len(outputs)} outputs instead of {len(expected)}"
+    for index, (got, raw) in enumerate(zip(outputs, expected, strict=True)):
+        want = np.asarray(_array(raw))
+        if got.dtype != want.dtype or got.shape != want.shape:
+            return (
+                f"output {index}: {got.dtype} {got.shape} instead of {want.dtype} "
+                f"{want.shape}"
+            )
+        if want.dtype.kind not in "fiub":
+            got, want = got.astype(np.float32), want.astype(np.float32)
+        try:
+            np.testing.assert_allclose(got, want, rtol=rtol, atol=atol)
+        except AssertionError as error:
+            return f"output {index}: " + " ".join(str(error).split())[:300]
+    return ""
+
+
+def _work(pipe: Connection, provider: str) -> None:
+    """A worker: receives names, sends outcomes, until it receives None."""
+    known = {case.name: case for case in cases()}
+    pipe.send("ready")
+    while (name := pipe.recv()) is not None:
+        pipe.send(run_case(known[name], provider))
+
+
+class _Worker:
+    """A process that runs one test at a time."""
+
+    def __init__(self, provider: str) -> None:
+        self._provider = provider
+        self._start()
+
+    def _start(self) -> None:
+        context = get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_work, args=(theirs, self._provider), daemon=True
+        )
+        self._process.start()
+        theirs.close()
+        self._pipe.recv()
+
+    def run(self, name: str, seconds: float) -> Outcome:
+        """The outcome of one test; the worker starts anew after a crash."""
+        self._pipe.send(name)
+        try:
+            if self._pipe.poll(seconds):
+                return Outcome(*self._pipe.recv())
+            outcome = Outcome(name, "timeout", f"more than {seconds} s")
+        except EOFError:
+            self._process.join()
+            outcome = Outcome(name, "crash", f"exit code {self._process.exitcode}")
+        self._process.kill()
+        self._process.join()
+        self._start()
+        return outcome
+
+    def stop(self) -> None:
+        """Ends the process."""
+        self._pipe.send(None)
+        self._process.join()
+
+
+def run_all(names: Iterable[str], provider: str, seconds: float) -> Iterator[Outcome]:
+    """Runs tests one after the other in a worker process."""
+    worker = _Worker(provider)
+    for name in names:
+        yield worker.run(name, seconds)
+    worker.stop()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the tests, prints a summary by reason, and writes the list that pass."""
+    parser = argparse.ArgumentParser(prog="ix-onnx-backend", description=__doc__)
+    parser.add_argument("--provider", default="CPUExecutionProvider")
+    parser.add_argument("--filter", default="", help="run tests whose names hold this")
+    parser.add_argument("--timeout", type=float, default=60, help="seconds for each")
+    parser.add_argument("--update", type=Path, help="write the passing names to a file")
+    parser.add_argument("--verbose", action="store_true", help="print each outcome")
+    options = parser.parse_args(arguments)
+    names = [case.name for case in cases() if options.filter in case.name]
+    outcomes = []
+    for outcome in run_all(names, options.provider, options.timeout):
+        outcomes.append(outcome)
+        if options.verbose or outcome.kind not in ("pass", "unsupported"):
+            print(*outcome, sep="\t", flush=True)
+    counts = Counter(outcome.kind for outcome in outcomes)
+    print(", ".join(f"{count} {kind}" for kind, count in counts.most_common()))
+    if options.update:
+        passing = [outcome.name for outcome in outcomes if outcome.kind == "pass"]
+        options.update.write_text("".join(f"{name}\n" for name in passing))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
