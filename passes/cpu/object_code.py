@@ -18,6 +18,7 @@ from typing import Any
 import llvmlite.binding as llvmlite
 
 from ix.errors import CompileError
+from ix.passes.cpu.soft_float import soft_float_ir
 from ix.target import Target
 
 __all__ = ["assembly", "compile_object"]
@@ -37,7 +38,14 @@ def compile_object(llvm_ir: str, target: Target, *, level: int = 0) -> bytes:
         CompileError: LLVM does not accept the text, or the target is not a CPU.
     """
     machine = _machine(target)
-    return bytes(machine.emit_object(_optimized(llvm_ir, target, machine, level)))
+    compiled = bytes(machine.emit_object(_optimized(llvm_ir, target, machine, level)))
+    support = soft_float_ir(compiled)
+    if not support:
+        return compiled
+    # From the text again: emitting has changed the module.
+    return bytes(
+        machine.emit_object(_optimized(llvm_ir, target, machine, level, support))
+    )
 
 
 def assembly(llvm_ir: str, target: Target, level: int = 0) -> str:
@@ -64,8 +72,10 @@ def _machine(target: Target) -> Any:
     )
 
 
-def _optimized(llvm_ir: str, target: Target, machine: Any, level: int) -> Any:
-    """The module after the passes that its functions ask for."""
+def _optimized(
+    llvm_ir: str, target: Target, machine: Any, level: int, support: str = ""
+) -> Any:
+    """The module after the passes that its functions ask for, with `support` added."""
     if level not in (0, 3):
         raise CompileError(
             None, f"level needs to be 0 or 3, but it is {level}; use 0 for kernels"
@@ -85,6 +95,9 @@ def _optimized(llvm_ir: str, target: Target, machine: Any, level: int) -> Any:
         _run_passes(module, machine)
     elif fast:
         _optimize_some(module, _parse(text, machine, context), machine, set(fast))
+    if support:
+        text = _with_attributes(support, target.tune)
+        module.link_in(_parse(text, machine, context))
     return module
 
 
