@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 
 from ix.dialects.ix.shapes import is_float
 from ix.mlir import DYNAMIC, arith, defining_op, ir, linalg, tensor
+from ix.passes.linalg.symbolic import trace_size
 
 Size: TypeAlias = Any
 """The size of an axis: an int, or a Value of type index."""
@@ -56,11 +57,11 @@ def scalar(value: float | int | bool, type_: ir.Type) -> ir.Value:
 
 
 def size_of(value: ir.Value, axis: int) -> Size:
-    """The size of one axis of a tensor: an int where it is static."""
-    size = value.type.shape[axis]
-    if size != DYNAMIC:
-        return size
-    return tensor.DimOp(value, index(axis)).result
+    """The size of one axis of a tensor: an int where it is static.
+
+    A dynamic size is the Value that the producers of the tensor had it from.
+    """
+    return trace_size(value, axis)
 
 
 def sizes_of(value: ir.Value) -> list[Size]:

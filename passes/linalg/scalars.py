@@ -7,7 +7,7 @@ as NumPy does: f16, bf16 and f8 in f32, i4 in i8.
 from __future__ import annotations
 
 from ix.dialects.ix.shapes import is_bool, is_float, is_unsigned
-from ix.mlir import arith, ir, math
+from ix.mlir import arith, defining_op, ir, math
 from ix.passes.linalg.generic import lowered_type, scalar
 
 __all__ = [
@@ -120,6 +120,10 @@ def convert(value: ir.Value, source: ir.Type, target: ir.Type) -> ir.Value:
     """
     if source == target:
         return value
+    if is_float(source) and is_float(target) and target.width > source.width:
+        constant = defining_op(value, arith.ConstantOp)
+        if constant is not None:
+            return scalar(constant.value.value, target)
     if is_bool(target):
         return compare("ne", value, scalar(0, value.type))
     if is_float(source):
