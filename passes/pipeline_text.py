@@ -94,28 +94,37 @@ def parse_options(text: str) -> dict[str, str]:
         position = match.end()
         value = "true"
         if text[position : position + 1] == "=":
-            end = _value_end(text, position + 1)
+            end = _end_of_value(text, position + 1)
+            if end is None:
+                raise InputError(f"pass options '{text}' leave a quote or bracket open")
             value, position = text[position + 1 : end], end
         options[match[1]] = value
     return options
 
 
-def _value_end(text: str, start: int) -> int:
-    """Where the option value that begins at `start` ends."""
+_CLOSING = {"[": "]", "{": "}", "(": ")", "'": "'", '"': '"'}
+
+
+def _end_of_value(text: str, start: int, *, stop_at_braces: bool = False) -> int | None:
+    """Where the option value that begins at `start` ends; None if a bracket is open.
+
+    It ends at a space outside quotes and brackets, or, for `stop_at_braces`, behind
+    the bracket that closes the one at `start`.
+    """
     closing: list[str] = []
     for position in range(start, len(text)):
         char = text[position]
         if closing and char == closing[-1]:
             closing.pop()
+            if stop_at_braces and not closing:
+                return position + 1
         elif closing and closing[-1] in "'\"":
             continue
-        elif char in "[{('\"":
-            closing.append(dict(zip("[{('\"", "]})'\"", strict=True))[char])
+        elif char in _CLOSING:
+            closing.append(_CLOSING[char])
         elif char.isspace() and not closing:
             return position
-    if closing:
-        raise InputError(f"pass options '{text}' need a closing {closing[-1]}")
-    return len(text)
+    return None if closing else len(text)
 
 
 class _Reader:
@@ -181,14 +190,12 @@ class _Reader:
         if not self.rest().startswith("{"):
             self._skip_spaces()
             return ""
-        depth = 0
-        for offset, char in enumerate(self.rest()):
-            depth += (char == "{") - (char == "}")
-            if depth == 0:
-                inner = self.rest()[1:offset]
-                self._position += offset + 1
-                self._skip_spaces()
-                return inner
+        end = _end_of_value(self._text, self._position, stop_at_braces=True)
+        if end is not None:
+            inner = self._text[self._position + 1 : end - 1]
+            self._position = end
+            self._skip_spaces()
+            return inner
         raise self.error("a '}' for each '{'")
 
     def _take(self, char: str) -> bool:

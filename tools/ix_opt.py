@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if wanted:
                 print(text())
                 return 0
-        return _Run(options).all_chunks()
+        return _Run(options, given).all_chunks()
     except (IxError, OSError, UnicodeDecodeError) as error:
         print(f"ix-opt: error: {error}", file=sys.stderr)
         return 1
@@ -60,8 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 class _Run:
     """One run of the command over one input."""
 
-    def __init__(self, options: argparse.Namespace) -> None:
+    def __init__(self, options: argparse.Namespace, arguments: Sequence[str]) -> None:
         self.options = options
+        self.arguments = arguments
         is_stdin = options.input == "-"
         self.file_name = "<stdin>" if is_stdin else options.input
         data = sys.stdin.buffer.read() if is_stdin else Path(options.input).read_bytes()
@@ -183,7 +184,7 @@ class _Run:
         print(
             f"ix-opt: {where}{type(error).__name__}: {error}\n"
             "This is a bug of ix. To see the traceback, replay it with\n"
-            f"  ix-opt {shlex.join([*sys.argv[1:], '--debug'])}",
+            f"  ix-opt {shlex.join([*self.arguments, '--debug'])}",
             file=sys.stderr,
         )
         if self.options.debug:
