@@ -9,6 +9,8 @@ from typing import Any
 
 from ix.errors import InputError
 from ix.passes.framework import Instrumentation, Stage
+from ix.passes.linalg.lower_to_linalg import lower_to_linalg
+from ix.passes.schedule.form_kernels import form_kernels
 
 __all__ = ["STAGES", "lower_to", "stages_through"]
 
@@ -17,9 +19,8 @@ STAGES: tuple[Stage, ...] = (
     Stage("graph", "ix → ix: cheaper whole-tensor programs", []),
     Stage("precision", "ix → ix: a number format for each op", []),
     Stage("sparsity", "ix → ix: a sparse encoding for each weight that has one", []),
-    Stage("linalg", "ix → linalg on tensors", []),
-    Stage("schedule", "linalg → kernels of loops and vectors", []),
-    Stage("llvm", "kernels → llvm", []),
+    Stage("linalg", "ix → linalg on tensors", [lower_to_linalg, "cse", "canonicalize"]),
+    Stage("schedule", "linalg → kernels, one function each", [form_kernels]),
 )
 
 

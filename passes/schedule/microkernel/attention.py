@@ -50,8 +50,8 @@ def emit_attention(
 
     Args:
         plan: From `plan_attention`.
-        low, high: Range of work items, within 0 … plan.items(b).
-        scratch: memref<plan.scratch_elements() x element>, one for each thread.
+        low, high: Range of work items, within 0 … plan.items.
+        scratch: memref<N x i8>, N ≥ plan.scratch_bytes, one for each thread.
         read_q: read_q(h, i, c, lanes) is Q[h, i, c : c + lanes]; h counts the heads of
             all batches. Dead lanes may hold anything; narrower floats are widened.
         read_k, read_v: The same of K and V; h is h // plan.group there.
@@ -61,10 +61,13 @@ def emit_attention(
         mask: mask(h, i, j, lanes) is added to the scores of keys j : j + lanes, or, of
             i1, is false where they do not count; None for neither.
     """
-    buffers = plan.carve(b, scratch)
-    kernel = _Kernel(b, plan, buffers, read_q, read_k, read_v, store_o, scale, mask)
+    buffers = b.carve(scratch, plan.buffers())
+    s, t = b.size(plan.s), b.size(plan.t)
+    kernel = _Kernel(
+        b, plan, s, t, buffers, read_q, read_k, read_v, store_o, scale, mask
+    )
     segment = kernel.online_segment if plan.online else kernel.segment
-    b.segments(low, high, plan.row_blocks(b), segment)
+    b.segments(low, high, b.ceildiv(kernel.rows, plan.block_rows), segment)
 
 
 @dataclass
@@ -82,6 +85,8 @@ class _Kernel:
 
     b: Builder
     plan: AttentionPlan
+    s: Index
+    t: Index
     buffers: dict[str, ir.Value]
     read_q: Read
     read_k: Read
@@ -90,13 +95,18 @@ class _Kernel:
     scale: float | ir.Value
     mask: Read | None
 
+    @property
+    def rows(self) -> Index:
+        """Rows of one head of K and V: the queries of all heads of its group."""
+        return self.b.mul(self.s, self.plan.group)
+
     def segment(self, kv: Index, first: Index, last: Index) -> None:
         """Computes row blocks of a head all of whose keys fit into the scratch."""
         b, plan = self.b, self.plan
         low = b.mul(first, plan.block_rows)
-        high = b.min(b.mul(last, plan.block_rows), plan.rows(b))
+        high = b.min(b.mul(last, plan.block_rows), self.rows)
         self.transpose_keys(kv, 0, self.seen_by_rows(high))
-        b.loop(low, high, plan.tile.rows, lambda row: self.tile(kv, row, 0, plan.t))
+        b.loop(low, high, plan.tile.rows, lambda row: self.tile(kv, row, 0, self.t))
 
     def online_segment(self, kv: Index, first: Index, last: Index) -> None:
         """Computes row blocks of a head, one block of keys after the other."""
@@ -104,7 +114,7 @@ class _Kernel:
 
         def row_block(block: Index) -> None:
             low = b.mul(block, plan.block_rows)
-            high = b.min(b.add(low, plan.block_rows), plan.rows(b))
+            high = b.min(b.add(low, plan.block_rows), self.rows)
             self.reset_state()
             end = self.seen_by_rows(high)
 
@@ -130,13 +140,13 @@ class _Kernel:
         b, plan = self.b, self.plan
         if plan.group == 1:
             return kv, row
-        head = b.add(b.mul(kv, plan.group), b.floordiv(row, plan.s))
-        return head, b.mod(row, plan.s)
+        head = b.add(b.mul(kv, plan.group), b.floordiv(row, self.s))
+        return head, b.mod(row, self.s)
 
     def clamped(self, row: Index) -> Index:
         """The row, or the last one where it is beyond."""
-        rows = self.plan.rows(self.b)
-        if isinstance(rows, int) and rows % self.plan.tile.rows == 0:
+        rows = self.rows
+        if isinstance(rows, int) and rows % self.tile.rows == 0:
             return row
         return self.b.min(row, self.b.sub(rows, 1))
 
@@ -144,14 +154,14 @@ class _Kernel:
         """The number of keys that query i sees."""
         b, plan = self.b, self.plan
         if not plan.causal:
-            return plan.t
-        return b.max(b.add(b.add(i, 1), b.sub(plan.t, plan.s)), 0)
+            return self.t
+        return b.max(b.add(b.add(i, 1), b.sub(self.t, self.s)), 0)
 
     def seen_by_rows(self, high: Index) -> Index:
         """The keys that any row below `high` sees."""
         if self.plan.group == 1:
             return self.seen(self.b.sub(high, 1))
-        return self.plan.t
+        return self.t
 
     def columns(
         self, width: int, step: int, body: Callable[[Index, int], None]
@@ -169,18 +179,18 @@ class _Kernel:
         b, plan = self.b, self.plan
         if plan.dots:
             return
-        whole = isinstance(plan.t, int) and plan.t % b.lanes == 0
+        whole = isinstance(self.t, int) and self.t % b.lanes == 0
         lanes_left = plan.d % b.lanes
 
         def block(j: Index) -> None:
             panel = b.floordiv(j, plan.panel_columns)
             lane = b.mod(j, plan.panel_columns)
-            last = b.sub(plan.t, 1)
+            last = b.sub(self.t, 1)
             rows = [b.add(b.add(first, j), r) for r in range(b.lanes)]
             rows = rows if whole else [b.min(row, last) for row in rows]
 
             def square(c: Index) -> None:
-                lanes = b.mask(b.sub(plan.d, c)) if lanes_left else b.lanes
+                lanes = b.live(b.sub(plan.d, c)) if lanes_left else b.lanes
                 emit_transpose_block(
                     b,
                     lambda r: b.widen(self.read_k(kv, rows[r], c, lanes)),
@@ -354,7 +364,7 @@ class _Kernel:
     ) -> list[list[Vector]]:
         b = self.b
         result = []
-        for r in range(self.plan.tile.rows):
+        for r in range(self.tile.rows):
             factor = b.load(self.buffers["factors"], r, 0)
             row = b.add(state, r)
             sums = [b.load(self.buffers["sum_of_values"], row, c) for c, _ in live]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-from ix.mlir import ir
-from ix.passes.schedule.microkernel.builder import Builder, Index
-from ix.passes.schedule.microkernel.register_tile import TileShape, choose_tile
+from ix.passes.schedule.microkernel.builder import VectorTarget, aligned_bytes
+from ix.passes.schedule.microkernel.register_tile import (
+    TileShape,
+    ceil_div,
+    choose_tile,
+)
+from ix.runtime.sizes import Size, combine
 
 __all__ = ["AttentionPlan", "plan_attention"]
 
@@ -39,12 +42,13 @@ class AttentionPlan:
         online: There may be more keys than `block_keys`: online softmax.
         dots: Scores are dot products with K as it lies.
         lanes: Elements of a vector.
+        element_bits: Bits of an accumulator.
     """
 
-    heads: Index
+    heads: Size
     group: int
-    s: Index
-    t: Index
+    s: Size
+    t: Size
     d: int
     e: int
     causal: bool
@@ -54,6 +58,7 @@ class AttentionPlan:
     online: bool
     dots: bool
     lanes: int
+    element_bits: int
 
     @property
     def panel_columns(self) -> int:
@@ -68,16 +73,19 @@ class AttentionPlan:
         """`size` rounded up to whole vectors."""
         return -(-size // self.lanes) * self.lanes
 
-    def rows(self, b: Builder) -> Index:
+    @property
+    def rows(self) -> Size:
         """Rows of one head of K and V: the queries of all heads of its group."""
-        return b.mul(self.s, self.group)
+        return combine("mul", self.s, self.group)
 
-    def row_blocks(self, b: Builder) -> Index:
-        return b.ceildiv(self.rows(b), self.block_rows)
+    @property
+    def row_blocks(self) -> Size:
+        return ceil_div(self.rows, self.block_rows)
 
-    def items(self, b: Builder) -> Index:
-        """The number of work items: an int where all sizes are."""
-        return b.mul(b.floordiv(self.heads, self.group), self.row_blocks(b))
+    @property
+    def items(self) -> Size:
+        """The number of work items."""
+        return combine("mul", combine("div", self.heads, self.group), self.row_blocks)
 
     def buffers(self) -> dict[str, tuple[int, ...]]:
         """The shapes of the scratch buffers, in elements."""
@@ -96,44 +104,46 @@ class AttentionPlan:
             shapes["sum_of_values"] = (self.block_rows, self.padded(self.e))
         return shapes
 
-    def scratch_elements(self) -> int:
-        """Elements of the scratch that each thread needs."""
-        return sum(math.prod(shape) for shape in self.buffers().values())
-
-    def carve(self, b: Builder, scratch: ir.Value) -> dict[str, ir.Value]:
-        """Cuts the scratch, memref<scratch_elements x element>, into its buffers."""
-        return b.carve(scratch, self.buffers())
+    @property
+    def scratch_bytes(self) -> int:
+        """Bytes of the scratch that each thread needs."""
+        shapes = self.buffers().values()
+        return sum(aligned_bytes(shape, self.element_bits) for shape in shapes)
 
 
 def plan_attention(
-    b: Builder,
+    target: VectorTarget,
     *,
-    heads: Index,
-    s: Index,
-    t: Index,
+    heads: Size,
+    s: Size,
+    t: Size,
     d: int,
     e: int,
     group: int = 1,
     causal: bool = False,
     max_keys: int | None = None,
+    element_bits: int = 32,
 ) -> AttentionPlan:
     """Picks tiles and work items of attention.
 
     Args:
+        target: Supplies the number and width of vector registers.
         heads: Query heads times batch.
-        s, t: Queries and keys of a head; ints, or values of type index.
+        s, t: Queries and keys of a head.
         d, e: Width of a row of Q and K, of V.
         group: Query heads that share one head of K and V.
         causal: Query i sees key j ≤ i + (t − s) only.
         max_keys: Bound of a dynamic t; None where there is none.
+        element_bits: Bits of an accumulator: 32 or 64.
     """
-    tile = choose_tile(b.lanes, b.registers)
+    lanes = target.lanes(element_bits)
+    tile = choose_tile(target)
     few = isinstance(s, int) and s * group <= DOT_ROWS
     if few:
         tile = TileShape(s * group, tile.vectors)
-    columns = tile.vectors * b.lanes
-    padded = -(-d // b.lanes) * b.lanes
-    row_bytes = b.element.width // 8 * (tile.rows if few else tile.rows + padded)
+    columns = tile.vectors * lanes
+    padded = -(-d // lanes) * lanes
+    row_bytes = element_bits // 8 * (tile.rows if few else tile.rows + padded)
     most = max(SCRATCH_BYTES // row_bytes // columns, 1) * columns
     known = t if isinstance(t, int) else max_keys
     online = known is None or known > most
@@ -141,11 +151,24 @@ def plan_attention(
     if few:
         block = tile.rows
     if online:
-        state_bytes = b.element.width // 8 * block * e
+        state_bytes = element_bits // 8 * block * e
         most = max((SCRATCH_BYTES - state_bytes) // row_bytes // columns, 1) * columns
         keys = min(most, BLOCK_KEYS)
     else:
         keys = -(-(known or 1) // columns) * columns
     return AttentionPlan(
-        heads, group, s, t, d, e, causal, tile, keys, block, online, few, b.lanes
+        heads=heads,
+        group=group,
+        s=s,
+        t=t,
+        d=d,
+        e=e,
+        causal=causal,
+        tile=tile,
+        block_keys=keys,
+        block_rows=block,
+        online=online,
+        dots=few,
+        lanes=lanes,
+        element_bits=element_bits,
     )

@@ -121,7 +121,7 @@ def _sweep(
         ]
 
     def rest(j: Index, value: Vector) -> list[Vector]:
-        return [body(j, b.lanes if even else b.mask(b.sub(live, j)), value)]
+        return [body(j, b.lanes if even else b.live(b.sub(live, j)), value)]
 
     even = isinstance(live, int) and live == width and live % b.lanes == 0
     whole = b.mul(b.floordiv(b.max(live, 0), step), step)

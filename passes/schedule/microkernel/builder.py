@@ -1,30 +1,30 @@
-"""Builder: index arithmetic, loops and vector memory ops at the insertion point.
-
-Sizes and positions are Python ints as long as they are known: `add`, `mul` and the
-others fold ints, a loop of one trip is its body, a loop of none is nothing. Code for
-static shapes is so small by construction, not by a later pass.
-"""
+"""Builder: loops, vector arithmetic and vector memory ops at the insertion point."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol, TypeAlias
 
-from ix.mlir import arith, func, ir, memref, scf, vector
+from ix.mlir import arith, ir, memref, vector
+from ix.passes.schedule.microkernel.loops import Index, LoopBuilder, is_known
+from ix.runtime.sizes import Size
 
-__all__ = ["Builder", "Index", "Lanes", "Vector", "VectorTarget"]
-
-Index: TypeAlias = Any
-"""A position or size in elements: an int, or a value of type index."""
+__all__ = [
+    "Builder",
+    "Index",
+    "Lanes",
+    "Vector",
+    "VectorTarget",
+    "aligned_bytes",
+]
 
 Lanes: TypeAlias = Any
-"""The live lanes of a vector, the first ones: a count (Index), or a mask of i1."""
+"""How many lanes of a vector are live, the first ones: 0 … width, an Index."""
 
 Vector: TypeAlias = Any
 """A value of type vector<L x T>."""
-
-SIGNED_LESS = arith.CmpIPredicate.slt
 
 
 class VectorTarget(Protocol):
@@ -36,12 +36,15 @@ class VectorTarget(Protocol):
     def lanes(self, bits: int) -> int: ...
 
 
-class Builder:
+class Builder(LoopBuilder):
     """Emits ops for vectors of one element type.
 
     Args:
         target: Supplies the number and width of vector registers.
         element: Type of the accumulators: f32 (default), f64 or i32.
+        scope: Opened around each nested block that is emitted, for callers that
+            remember values.
+        size: Turns a size that is known at run time only into a value.
 
     Attributes:
         lanes: Elements of a vector register.
@@ -49,201 +52,21 @@ class Builder:
         vector: The type vector<lanes x element>.
     """
 
-    def __init__(self, target: VectorTarget, element: ir.Type | None = None) -> None:
+    def __init__(
+        self,
+        target: VectorTarget,
+        element: ir.Type | None = None,
+        *,
+        scope: Callable[[], AbstractContextManager[Any]] = nullcontext,
+        size: Callable[[Size], Index] | None = None,
+    ) -> None:
+        super().__init__(scope, size)
         self.element = element or ir.F32Type.get()
         self.is_float = isinstance(self.element, ir.FloatType)
         self.lanes = target.lanes(self.element.width)
         self.registers = target.registers
-        self.index_type = ir.IndexType.get()
         self.vector = ir.VectorType.get([self.lanes], self.element)
         self.mask_type = ir.VectorType.get([self.lanes], ir.IntegerType.get_signless(1))
-
-    # Indices
-
-    def index(self, value: Index) -> ir.Value:
-        """The index as a value."""
-        return arith.constant(self.index_type, value) if _known(value) else value
-
-    def add(self, x: Index, y: Index) -> Index:
-        if _known(x, y):
-            return x + y
-        if _known(x):
-            x, y = y, x
-        if _known(y) and y == 0:
-            return x
-        return arith.addi(x, self.index(y))
-
-    def sub(self, x: Index, y: Index) -> Index:
-        if _known(x, y):
-            return x - y
-        if _known(y):
-            return self.add(x, -y)
-        return arith.subi(self.index(x), y)
-
-    def mul(self, x: Index, y: Index) -> Index:
-        if _known(x, y):
-            return x * y
-        if _known(x):
-            x, y = y, x
-        if _known(y) and y in (0, 1):
-            return x if y else 0
-        return arith.muli(x, self.index(y))
-
-    def floordiv(self, x: Index, y: Index) -> Index:
-        """x // y for x ≥ 0 and y > 0."""
-        if _known(x, y):
-            return x // y
-        if _known(y) and y == 1:
-            return x
-        return arith.divui(self.index(x), self.index(y))
-
-    def ceildiv(self, x: Index, y: int) -> Index:
-        """⌈x / y⌉ for x ≥ 0."""
-        return self.floordiv(self.add(x, y - 1), y)
-
-    def mod(self, x: Index, y: Index) -> Index:
-        """x mod y for x ≥ 0 and y > 0."""
-        if _known(x, y):
-            return x % y
-        if _known(y) and y == 1:
-            return 0
-        return arith.remui(self.index(x), self.index(y))
-
-    def min(self, x: Index, y: Index) -> Index:
-        if _known(x, y):
-            return min(x, y)
-        return arith.minsi(self.index(x), self.index(y))
-
-    def max(self, x: Index, y: Index) -> Index:
-        if _known(x, y):
-            return max(x, y)
-        return arith.maxsi(self.index(x), self.index(y))
-
-    def less(self, x: Index, y: Index) -> bool | ir.Value:
-        """x < y as a bool or an i1."""
-        if _known(x, y):
-            return bool(x < y)
-        return arith.cmpi(SIGNED_LESS, self.index(x), self.index(y))
-
-    # Control flow
-
-    def loop(
-        self,
-        low: Index,
-        high: Index,
-        step: int,
-        body: Callable[..., Sequence[Any] | None],
-        carried: Sequence[Any] = (),
-    ) -> list[Any]:
-        """Runs body(i, *carried) for i = low, low + step … < high.
-
-        Returns:
-            What the last call returned, or `carried` where there was none.
-        """
-        if _known(low, high):
-            trips = -(-(high - low) // step)
-            if trips <= 0:
-                return list(carried)
-            if trips == 1:
-                return list(body(low, *carried) or ())
-        op = scf.ForOp(
-            self.index(low), self.index(high), self.index(step), list(carried)
-        )
-        with ir.InsertionPoint(op.body):
-            scf.YieldOp(list(body(op.induction_variable, *op.inner_iter_args) or ()))
-        return list(op.results)
-
-    def segments(
-        self,
-        low: Index,
-        high: Index,
-        size: Index,
-        body: Callable[[Index, Index, Index], None],
-        count: Index = None,
-    ) -> None:
-        """Cuts the flat range low … high where the quotient by `size` changes.
-
-        Calls body(outer, inner low, inner high), so that what depends on `outer` alone
-        is done once a segment. `count` is the number of values of `outer`, if known.
-        """
-        if count is not None and _known(count) and count == 1:
-            body(0, low, high)
-            return
-        if _known(size) and size == 1:
-            self.loop(low, high, 1, lambda i: body(i, 0, 1))
-            return
-
-        def segment(outer: Index) -> None:
-            base = self.mul(outer, size)
-            body(
-                outer,
-                self.max(self.sub(low, base), 0),
-                self.min(self.sub(high, base), size),
-            )
-
-        last = self.floordiv(self.add(high, self.sub(size, 1)), size)
-        self.loop(self.floordiv(low, size), last, 1, segment)
-
-    def when(
-        self,
-        condition: bool | ir.Value,
-        then: Callable[[], Any],
-        otherwise: Callable[[], Any] | None = None,
-    ) -> None:
-        """Runs `then` where the condition holds, else `otherwise`."""
-        if isinstance(condition, bool):
-            chosen = then if condition else otherwise
-            if chosen is not None:
-                chosen()
-            return
-        op = scf.IfOp(condition, has_else=otherwise is not None)
-        for block, branch in ((op.then_block, then), (op.else_block, otherwise)):
-            if branch is not None:
-                with ir.InsertionPoint(block):
-                    branch()
-                    scf.YieldOp([])
-
-    def function(
-        self, name: str, types: Sequence[ir.Type], body: Callable[..., None]
-    ) -> Callable[..., None]:
-        """Puts body(*arguments) into a private function, once a module.
-
-        Memref arguments must be static and contiguous.
-
-        Returns:
-            What emits a call of it.
-        """
-        module = self._enclosing("builtin.module")
-        block = module.regions[0].blocks[0]
-        there = {
-            op.attributes["sym_name"].value
-            for op in block.operations
-            if "sym_name" in op.attributes
-        }
-        if name not in there:
-            with ir.InsertionPoint(block):
-                op = func.FuncOp(name, (list(types), []), visibility="private")
-                op.attributes["llvm.linkage"] = ir.Attribute.parse(
-                    "#llvm.linkage<internal>"
-                )
-                with ir.InsertionPoint(op.add_entry_block()):
-                    body(*op.arguments)
-                    func.ReturnOp([])
-        return lambda *values: func.call([], name, list(values)) and None
-
-    def stack_buffer(self, *shape: int) -> ir.Value:
-        """A 64-byte aligned memref in the function's stack frame, uninitialised."""
-        function = self._enclosing("func.func")
-        entry = function.regions[0].blocks[0]
-        with ir.InsertionPoint.at_block_begin(entry):
-            return memref.alloca(self.buffer_type(*shape), [], [], alignment=64)
-
-    @staticmethod
-    def _enclosing(name: str) -> Any:
-        op = ir.InsertionPoint.current.block.owner
-        while op.operation.name != name:
-            op = op.operation.parent
-        return op.operation
 
     # Scalars and vectors
 
@@ -279,13 +102,23 @@ class Builder:
     def plus(self, x: Vector, y: Vector) -> Vector:
         return arith.addf(x, y) if self.is_float else arith.addi(x, y)
 
-    def widen(self, value: Vector) -> Vector:
-        """Converts a vector of a narrower float or signed integer to the element."""
-        if value.type.element_type == self.element:
+    def widen(self, value: ir.Value) -> Vector:
+        """Converts a vector of a narrower float or signed integer to the element.
+
+        A scalar is widened and put into every lane.
+        """
+        if not isinstance(value.type, ir.VectorType):
+            return self.broadcast(self.widen_scalar(value))
+        return self._extended(value, value.type.element_type, self.vector)
+
+    def widen_scalar(self, value: ir.Value) -> ir.Value:
+        """Converts a scalar of a narrower type to the element type."""
+        return self._extended(value, value.type, self.element)
+
+    def _extended(self, value: ir.Value, element: ir.Type, kind: ir.Type) -> ir.Value:
+        if element == self.element:
             return value
-        if self.is_float:
-            return arith.extf(self.vector, value)
-        return arith.extsi(self.vector, value)
+        return arith.extf(kind, value) if self.is_float else arith.extsi(kind, value)
 
     def shuffle(self, x: Vector, y: Vector, pattern: Sequence[int]) -> Vector:
         """The lanes that `pattern` names: 0 … L−1 of x, L … 2L−1 of y."""
@@ -313,36 +146,48 @@ class Builder:
 
     # Memory
 
+    def stack_buffer(self, *shape: int) -> ir.Value:
+        """A 64-byte aligned memref in the function's stack frame, uninitialised."""
+        function = self._enclosing("func.func")
+        entry = function.regions[0].blocks[0]
+        with ir.InsertionPoint.at_block_begin(entry):
+            return memref.alloca(self.buffer_type(*shape), [], [], alignment=64)
+
+    @staticmethod
+    def _enclosing(name: str) -> Any:
+        op = ir.InsertionPoint.current.block.owner
+        while op.operation.name != name:
+            op = op.operation.parent
+        return op.operation
+
     def carve(
-        self, buffer: ir.Value, shapes: Mapping[str, Sequence[int]]
+        self, scratch: ir.Value, shapes: Mapping[str, Sequence[int]]
     ) -> dict[str, ir.Value]:
-        """Cuts a flat memref into row-major buffers, one behind the other."""
+        """Cuts memref<N x i8> into row-major buffers of elements, 64-byte aligned."""
         result, offset = {}, 0
         for name, shape in shapes.items():
-            strides = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
-            layout = ir.StridedLayoutAttr.get(offset, strides)
-            kind = ir.MemRefType.get(list(shape), buffer.type.element_type, layout)
-            result[name] = memref.reinterpret_cast(
-                kind, buffer, [], [], [], [offset], list(shape), strides
-            )
-            offset += math.prod(shape)
+            kind = self.buffer_type(*shape)
+            result[name] = memref.view(kind, scratch, self.index(offset), [])
+            offset += aligned_bytes(shape, self.element.width)
         return result
 
     def is_whole(self, lanes: Lanes) -> bool:
         """Whether every lane is known to be live."""
-        return _known(lanes) and lanes >= self.lanes
+        return is_known(lanes) and lanes >= self.lanes
 
     def mask(self, lanes: Lanes) -> ir.Value:
         """vector<lanes x i1> that is true in the first `lanes` lanes.
 
         A count may be below 0 or above the width.
         """
-        if _known(lanes):
+        if is_known(lanes):
             count = min(max(lanes, 0), self.lanes)
             return vector.constant_mask(self.mask_type, [count])
-        if isinstance(lanes.type, ir.VectorType):
-            return lanes
         return vector.create_mask(self.mask_type, [lanes])
+
+    def live(self, count: Index) -> Lanes:
+        """The lanes of a vector in front of which `count` elements are left."""
+        return self.max(self.min(count, self.lanes), 0)
 
     def load(self, buffer: ir.Value, *at: Index, lanes: Lanes = None) -> Vector:
         """Reads a vector along the last axis; dead lanes are 0 and not read.
@@ -379,8 +224,9 @@ class Builder:
         return self.broadcast(self.load_scalar(buffer, *at))
 
 
-def _known(*values: Any) -> bool:
-    return all(isinstance(value, int) for value in values)
+def aligned_bytes(shape: Sequence[int], bits: int) -> int:
+    """Bytes of a buffer of elements of `bits` bits, a multiple of 64."""
+    return -(-math.prod(shape) * bits // 8 // 64) * 64
 
 
 def _zero(element: ir.Type) -> ir.Attribute:

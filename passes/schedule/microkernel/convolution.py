@@ -68,8 +68,8 @@ def emit_convolution(
 
     Args:
         plan: From `plan_convolution` or `plan_depthwise`.
-        low, high: Range of work items, within 0 … plan.items(b).
-        scratch: memref<plan.scratch_elements() x element>, one for each thread.
+        low, high: Range of work items, within 0 … plan.items.
+        scratch: memref<N x i8>, N ≥ plan.scratch_bytes, one for each thread.
         read_x: read_x(n, position, c, lanes) is a vector of the input: along c for
             plan.channels_last, else along the last of `position`. It lies within the
             input; dead lanes may hold anything; narrower types are widened.
@@ -80,9 +80,10 @@ def emit_convolution(
         start: start(n, position, o, lanes) is what the accumulators begin with, such
             as the bias; 0 where None.
     """
-    kernel = _Kernel(b, plan, scratch, read_x, packed_filter, finish, start)
+    source = b.carve(scratch, {"source": (plan.scratch_elements,)})["source"]
+    kernel = _Kernel(b, plan, source, read_x, packed_filter, finish, start)
     emit = kernel.depthwise_segment if plan.depthwise else kernel.segment
-    b.segments(low, high, plan.panels, emit, plan.outer_blocks(b))
+    b.segments(low, high, plan.panels, emit, b.size(plan.outer_blocks))
 
 
 @dataclass
@@ -201,12 +202,16 @@ class _Kernel:
     ) -> list[list[Vector]] | None:
         if self.start is None:
             return None
-        zero = self.b.splat(0)
+        b = self.b
+        zero = b.splat(0)
         given = [
             [self.start(n, position, o, lanes) for o, lanes in features]
             for position in positions
         ]
-        return [[zero if value is None else value for value in row] for row in given]
+        return [
+            [zero if value is None else b.widen(value) for value in row]
+            for row in given
+        ]
 
     def source(self, row: Index, column: Index) -> Index:
         """Where the scratch has the first tap of an output position, channel 0."""

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ix.passes.schedule.microkernel.builder import Builder, Index
+from ix.passes.schedule.microkernel.builder import VectorTarget, aligned_bytes
 from ix.passes.schedule.microkernel.register_tile import (
     TileShape,
     choose_tile,
     even_height,
 )
+from ix.runtime.sizes import Size, combine
 
 __all__ = [
     "Axis",
@@ -76,7 +77,7 @@ class ConvolutionPlan:
     """How a convolution is cut; `plan_convolution` or `plan_depthwise` makes one.
 
     Attributes:
-        batch: Images: an int, or a value of type index.
+        batch: Images.
         channels, features: Channels of the input, of the output.
         groups: Groups of channels, each of which sees its own.
         axes: Depth, height and width; of size 1 where there are fewer.
@@ -86,10 +87,11 @@ class ConvolutionPlan:
         block_height, block_width: Output positions of a work item.
         block_channels: Channels that lie in the scratch at a time.
         lanes: Elements of a vector.
+        element_bits: Bits of an accumulator.
         depthwise: Each channel is a group of one feature.
     """
 
-    batch: Index
+    batch: Size
     channels: int
     features: int
     groups: int
@@ -103,6 +105,7 @@ class ConvolutionPlan:
     block_width: int
     block_channels: int
     lanes: int
+    element_bits: int
     depthwise: bool = False
 
     @property
@@ -138,12 +141,14 @@ class ConvolutionPlan:
             -(-width.output // self.block_width),
         )
 
-    def outer_blocks(self, b: Builder) -> Index:
-        return b.mul(self.batch, math.prod(self.blocks))
+    @property
+    def outer_blocks(self) -> Size:
+        return combine("mul", self.batch, math.prod(self.blocks))
 
-    def items(self, b: Builder) -> Index:
-        """The number of work items: an int where the batch is."""
-        return b.mul(self.outer_blocks(b), self.panels)
+    @property
+    def items(self) -> Size:
+        """The number of work items."""
+        return combine("mul", self.outer_blocks, self.panels)
 
     @property
     def scratch_rows(self) -> int:
@@ -162,10 +167,16 @@ class ConvolutionPlan:
     def plane_elements(self) -> int:
         return self.scratch_rows * self.row_elements
 
+    @property
     def scratch_elements(self) -> int:
-        """Elements of the scratch that each thread needs, with room to overshoot."""
+        """Elements of the packed input, with room to overshoot."""
         slack = self.lanes * (1 if self.channels_last else self.block_channels + 1)
         return self.axes[0].kernel * self.plane_elements + slack
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Bytes of the scratch that each thread needs."""
+        return aligned_bytes((self.scratch_elements,), self.element_bits)
 
     @property
     def filter_shape(self) -> tuple[int, ...]:
@@ -178,30 +189,34 @@ class ConvolutionPlan:
 
 
 def plan_convolution(
-    b: Builder,
+    target: VectorTarget,
     *,
-    batch: Index,
+    batch: Size,
     channels: int,
     features: int,
     axes: Sequence[Axis],
     groups: int = 1,
     channels_last: bool = True,
+    element_bits: int = 32,
 ) -> ConvolutionPlan:
     """Picks the register tile and the work items of a convolution.
 
     Args:
-        batch: Images: an int, or a value of type index.
+        target: Supplies the number and width of vector registers.
+        batch: Images.
         channels, features: Channels of the input, of the output.
         axes: The 1 to 3 spatial axes, outermost first.
         groups: Groups of channels.
         channels_last: The input is read along its channels, else along its width.
+        element_bits: Bits of an accumulator: 32 or 64.
     """
-    tile = choose_tile(b.lanes, b.registers)
-    vectors = min(tile.vectors, -(-(features // groups) // b.lanes))
+    lanes = target.lanes(element_bits)
+    tile = choose_tile(target)
+    vectors = min(tile.vectors, -(-(features // groups) // lanes))
     padded = _three(axes, channels_last)
     depth, height, width = padded
     tile_height, tile_width = _tile_of(height.output, width.output, tile.rows)
-    row = depth.kernel * channels * b.element.width // 8
+    row = depth.kernel * channels * element_bits // 8
     block_width = width.output
     while (
         block_width > 2 * tile_width
@@ -225,32 +240,37 @@ def plan_convolution(
         block_height=block_height,
         block_width=block_width,
         block_channels=channels,
-        lanes=b.lanes,
+        lanes=lanes,
+        element_bits=element_bits,
     )
 
 
 def plan_depthwise(
-    b: Builder,
+    target: VectorTarget,
     *,
-    batch: Index,
+    batch: Size,
     channels: int,
     axes: Sequence[Axis],
     channels_last: bool = True,
+    element_bits: int = 32,
 ) -> ConvolutionPlan:
     """Picks the tile and the work items of a depthwise convolution.
 
     Args:
-        batch: Images: an int, or a value of type index.
+        target: Supplies the number and width of vector registers.
+        batch: Images.
         channels: Channels, each with a filter of its own.
         axes: The 1 to 3 spatial axes, outermost first.
         channels_last: The input is read along its channels, else along its width.
+        element_bits: Bits of an accumulator: 32 or 64.
     """
-    tile = choose_tile(b.lanes, b.registers)
-    vectors = min(tile.vectors, -(-channels // b.lanes))
+    lanes = target.lanes(element_bits)
+    tile = choose_tile(target)
+    vectors = min(tile.vectors, -(-channels // lanes))
     padded = _three(axes, channels_last)
     depth, height, width = padded
     tile_width = even_height(width.output, tile.rows)
-    row = depth.kernel * vectors * b.lanes * b.element.width // 8
+    row = depth.kernel * vectors * lanes * element_bits // 8
     most = DEPTHWISE_SCRATCH_BYTES // (row * width.extent(width.output))
     overlap = height.extent(1) - height.local_stride
     rows = max((most - overlap) // height.local_stride, 1)
@@ -267,8 +287,9 @@ def plan_depthwise(
         tile_width=tile_width,
         block_height=_block_of(height.output, min(rows, height.output), 1),
         block_width=width.output,
-        block_channels=vectors * b.lanes,
-        lanes=b.lanes,
+        block_channels=vectors * lanes,
+        lanes=lanes,
+        element_bits=element_bits,
         depthwise=True,
     )
 

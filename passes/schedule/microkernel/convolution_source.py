@@ -35,7 +35,7 @@ class Block:
 
 
 def outer_block(b: Builder, plan: ConvolutionPlan, outer: Index) -> Block:
-    """The block of number `outer`, of plan.outer_blocks(b)."""
+    """The block of number `outer`, of plan.outer_blocks."""
     depths, rows, columns = plan.blocks
     column = b.mul(b.mod(outer, columns), plan.block_width)
     outer = b.floordiv(outer, columns)
@@ -55,7 +55,7 @@ def emit_pack_source(
     """Fills the scratch for one block of output positions.
 
     Args:
-        scratch: memref<plan.scratch_elements() x element>.
+        scratch: memref<plan.scratch_elements x element>.
         read_x: read_x(n, position, c, lanes) is a vector of the input: along c for
             plan.channels_last, else along the last of `position`.
         channel: First channel of the scratch.
@@ -163,7 +163,7 @@ class _Row:
             if plan.channels % (plan.panel_columns if plan.depthwise else b.lanes) == 0:
                 live = b.lanes
             elif not isinstance(live, int):
-                live = b.mask(live)
+                live = b.live(live)
             value = b.widen(self.read_x(self.block.n, position, first, live))
             b.store(value, self.scratch, self.at(w, c))
 
@@ -174,7 +174,7 @@ class _Row:
         b, plan = self.b, self.plan
         position = self.position(w)
         live = b.sub(high, w)
-        live = live if isinstance(live, int) else b.mask(live)
+        live = live if isinstance(live, int) else b.live(live)
         last = plan.channels - 1
 
         def channels(c: Index) -> None:
@@ -191,7 +191,7 @@ class _Row:
             ]
             stored = b.lanes
             if plan.block_channels > b.lanes and plan.block_channels % b.lanes:
-                stored = b.mask(b.sub(plan.block_channels, c))
+                stored = b.live(b.sub(plan.block_channels, c))
             for column, value in enumerate(transpose_vectors(b, rows)):
                 at = self.at(b.add(w, column), c)
                 b.store(value, self.scratch, at, lanes=stored)

@@ -19,26 +19,34 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from ix.mlir import arith, ir
-from ix.passes.schedule.microkernel.builder import Builder, Index, Lanes, Vector
+from ix.mlir import ir
+from ix.passes.schedule.microkernel.builder import (
+    Builder,
+    Index,
+    Lanes,
+    Vector,
+    VectorTarget,
+    aligned_bytes,
+)
 from ix.passes.schedule.microkernel.register_tile import (
     TileShape,
+    ceil_div,
     choose_tile,
     emit_register_tile,
     even_height,
-    live_lanes,
+)
+from ix.passes.schedule.microkernel.right_operand import (
+    RightOperand,
+    pack_b,
+    unpack_b,
 )
 from ix.passes.schedule.microkernel.small_m import emit_few_rows_tile, split_ways
+from ix.runtime.sizes import Size, combine
 
 __all__ = [
     "MatmulPlan",
     "emit_matmul",
-    "emit_pack_panel",
     "pack_b",
     "plan_matmul",
     "unpack_b",
@@ -56,84 +64,81 @@ class MatmulPlan:
     """How a matmul is cut; `plan_matmul` makes one.
 
     Attributes:
-        m, n, k: Sizes in elements: ints, or values of type index.
+        m, n, k: Sizes in elements.
         tile: Register tile.
         block_rows: Rows of a work item, a multiple of the tile's rows.
         lanes: Elements of a vector.
+        element_bits: Bits of an accumulator.
+        repacked: The kernel packs B itself, one panel at a time.
     """
 
-    m: Index
-    n: Index
-    k: Index
+    m: Size
+    n: Size
+    k: Size
     tile: TileShape
     block_rows: int
     lanes: int
+    element_bits: int
+    repacked: bool
 
     @property
     def panel_columns(self) -> int:
         """NR, the columns of a panel."""
         return self.tile.vectors * self.lanes
 
-    def panels(self, b: Builder) -> Index:
-        return b.ceildiv(self.n, self.panel_columns)
+    @property
+    def panels(self) -> Size:
+        return ceil_div(self.n, self.panel_columns)
 
-    def blocks(self, b: Builder) -> Index:
-        return b.ceildiv(self.m, self.block_rows)
+    @property
+    def blocks(self) -> Size:
+        return ceil_div(self.m, self.block_rows)
 
-    def items(self, b: Builder) -> Index:
-        """The number of work items: an int where m and n are."""
-        return b.mul(self.blocks(b), self.panels(b))
+    @property
+    def items(self) -> Size:
+        """The number of work items."""
+        return combine("mul", self.blocks, self.panels)
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Bytes of the scratch that each thread needs: a panel, where repacked."""
+        if not self.repacked:
+            return 0
+        shape = (self.packed_rows, self.panel_columns)
+        return aligned_bytes(shape, self.element_bits)
+
+    @property
+    def packed_rows(self) -> int:
+        """Rows of a panel in the scratch: k, rounded up to whole vectors."""
+        assert isinstance(self.k, int), "a panel is packed for a known k only"
+        return -(-self.k // self.lanes) * self.lanes
 
 
 def plan_matmul(
-    b: Builder, m: Index, n: Index, k: Index, *, repacked: bool = False
+    target: VectorTarget,
+    m: Size,
+    n: Size,
+    k: Size,
+    *,
+    element_bits: int = 32,
+    repacked: bool = False,
 ) -> MatmulPlan:
     """Picks the register tile and the work items of C[m, n] = A[m, k] · B[k, n].
 
     Args:
-        m, n, k: Sizes in elements; each may be a value of type index.
-        repacked: B is packed by the kernel itself (`panel_scratch`).
+        target: Supplies the number and width of vector registers.
+        m, n, k: Sizes in elements; k is an int where repacked.
+        element_bits: Bits of an accumulator: 32 or 64.
+        repacked: The kernel packs B itself, one panel at a time: worth it for
+            activations where m is 32 or more.
     """
-    tile = choose_tile(b.lanes, b.registers)
+    tile = choose_tile(target)
     if isinstance(m, int):
         tile = TileShape(even_height(m, tile.rows), tile.vectors)
     block = REPACKED_BLOCK_ROWS if repacked else BLOCK_ROWS
     block = max(tile.rows, block // tile.rows * tile.rows)
-    return MatmulPlan(m, n, k, tile, block, b.lanes)
-
-
-def pack_b(array: npt.NDArray[Any], panel_columns: int) -> npt.NDArray[Any]:
-    """Packs B[..., k, n] into panels [..., ⌈n / NR⌉, k, NR], padded with zeros."""
-    *batch, k, n = array.shape
-    panels = -(-n // panel_columns)
-    wide = np.zeros((*batch, k, panels * panel_columns), array.dtype)
-    wide[..., :n] = array
-    split = wide.reshape(*batch, k, panels, panel_columns)
-    return np.ascontiguousarray(np.moveaxis(split, -2, -3))
-
-
-def unpack_b(packed: npt.NDArray[Any], n: int) -> npt.NDArray[Any]:
-    """The inverse of `pack_b`: panels [..., p, k, NR] → B[..., k, n]."""
-    *batch, panels, k, columns = packed.shape
-    joined = np.moveaxis(packed, -3, -2).reshape(*batch, k, panels * columns)
-    return np.ascontiguousarray(joined[..., :n])
-
-
-def emit_pack_panel(
-    b: Builder,
-    plan: MatmulPlan,
-    panel: Index,
-    read_b: Callable[[Index, Index, Lanes], Vector],
-    panel_scratch: ir.Value,
-) -> None:
-    """Copies one panel of B into panel_scratch[k, NR]; columns beyond n become 0."""
-    live = _live(b, plan, panel, masked=True)
-
-    def row(k: Index) -> None:
-        for v, (j, lanes) in enumerate(live):
-            b.store(b.widen(read_b(k, j, lanes)), panel_scratch, k, v * b.lanes)
-
-    b.loop(0, plan.k, 1, row)
+    lanes = target.lanes(element_bits)
+    return MatmulPlan(m, n, k, tile, block, lanes, element_bits, repacked)
 
 
 def emit_matmul(
@@ -144,51 +149,56 @@ def emit_matmul(
     high: Index,
     read_a: Callable[[Index, Index], ir.Value],
     finish: Callable[[Index, Index, Lanes, Vector], None],
-    start: Callable[[Index, Index, Lanes], Vector | None] | None = None,
+    start: Callable[[Index, Index, Lanes], ir.Value | None] | None = None,
     packed_b: ir.Value | None = None,
-    read_b: Callable[[Index, Index, Lanes], Vector] | None = None,
-    panel_scratch: ir.Value | None = None,
+    read_b: Callable[[Index, Index, Lanes], ir.Value] | None = None,
+    read_b_transposed: Callable[[Index, Index, Lanes], ir.Value] | None = None,
+    scratch: ir.Value | None = None,
     rolled_finish: bool = False,
 ) -> None:
     """Emits the work items low … high of a matmul.
 
+    What callbacks return may be of a narrower type than the builder's element, and a
+    scalar in place of a vector of equal lanes; dead lanes may hold anything.
+
     Args:
         plan: From `plan_matmul`.
-        low, high: Range of work items, within 0 … plan.items(b).
-        read_a: read_a(i, k) is the scalar A[i, k], of the builder's element type.
+        low, high: Range of work items, within 0 … plan.items.
+        read_a: read_a(i, k) is the scalar A[i, k].
         finish: finish(i, j, lanes, vector) applies the epilogue to C[i, j : j + lanes]
-            and stores it; `lanes` is the builder's width, fewer, or a mask.
+            and stores it.
         start: start(i, j, lanes) is what the accumulators begin with; 0 where None.
-        packed_b: B as `pack_b` made it, memref<panels x k x NR x T>; a narrower T is
-            widened.
-        read_b: read_b(k, j, lanes) is the vector B[k, j : j + lanes]; dead lanes may
-            hold anything.
-        panel_scratch: memref<k x NR x element> into which the kernel packs each panel
-            that `read_b` gives; plan with repacked=True.
+        packed_b: B as `pack_b` made it, memref<panels x k x NR x T>.
+        read_b: read_b(k, j, lanes) is the vector B[k, j : j + lanes].
+        read_b_transposed: read_b_transposed(j, k, lanes) is the vector
+            B[k : k + lanes, j], where B lies by columns; plan with repacked=True.
+        scratch: memref<N x i8>, N ≥ plan.scratch_bytes, one for each thread; None
+            where the plan is not repacked.
         rolled_finish: Calls `finish` once a vector of a row, in a loop over a copy of
             the tile in memory, and not once for each row: half the code for 2 to 7 %
             of the time where the epilogue is long.
     """
-    kernel = _Kernel(
-        b, plan, read_a, finish, start, packed_b, read_b, panel_scratch, None
+    shape = (b.size(plan.m), b.size(plan.n), b.size(plan.k))
+    right = RightOperand(
+        b, plan, *shape[1:], packed_b, read_b, read_b_transposed, scratch
     )
+    kernel = _Kernel(b, plan, shape[0], shape[2], right, read_a, finish, start, None)
     if rolled_finish:
         kernel.tile_copy = b.stack_buffer(plan.tile.rows, plan.panel_columns)
-    panels = plan.panels(b)
-    split_tail = _has_tail(plan) and isinstance(panels, int) and panels < MASKED_PANELS
+    panels = b.size(plan.panels)
+    split_tail = right.has_tail and isinstance(panels, int) and panels < MASKED_PANELS
 
     def block(index: Index, first: Index, last: Index) -> None:
         row = b.mul(index, plan.block_rows)
-        end = b.min(b.add(row, plan.block_rows), plan.m)
+        end = b.min(b.add(row, plan.block_rows), shape[0])
         if not split_tail:
-            masked = _has_tail(plan)
-            b.loop(first, last, 1, lambda p: kernel.panel(p, row, end, masked))
+            b.loop(first, last, 1, lambda p: kernel.panel(p, row, end, right.has_tail))
             return
         whole = panels - 1
         b.loop(first, b.min(last, whole), 1, lambda p: kernel.panel(p, row, end, False))
         b.when(b.less(whole, last), lambda: kernel.panel(whole, row, end, True))
 
-    b.segments(low, high, panels, block, plan.blocks(b))
+    b.segments(low, high, panels, block, b.size(plan.blocks))
 
 
 @dataclass
@@ -197,36 +207,32 @@ class _Kernel:
 
     b: Builder
     plan: MatmulPlan
+    m: Index
+    k: Index
+    right: RightOperand
     read_a: Callable[[Index, Index], ir.Value]
     finish: Callable[[Index, Index, Lanes, Vector], None]
-    start: Callable[[Index, Index, Lanes], Vector | None] | None
-    packed_b: ir.Value | None
-    read_b: Callable[[Index, Index, Lanes], Vector] | None
-    panel_scratch: ir.Value | None
+    start: Callable[[Index, Index, Lanes], ir.Value | None] | None
     tile_copy: ir.Value | None
 
     def panel(self, panel: Index, row: Index, end: Index, masked: bool) -> None:
         """Computes the rows row … end of one panel."""
         b, height = self.b, self.plan.tile.rows
-        if self.read_b is not None and self.panel_scratch is not None:
-            emit_pack_panel(b, self.plan, panel, self.read_b, self.panel_scratch)
-        live = _live(b, self.plan, panel, masked)
+        self.right.prepare(panel)
+        live = self.right.live(panel, masked)
         tiles = b.floordiv(b.sub(end, row), height)
         after = b.add(row, b.mul(tiles, height))
         b.loop(row, after, height, lambda i: self.tile(i, height, panel, live))
-        if isinstance(self.plan.m, int):
-            if rest := self.plan.m % height:
+        if isinstance(self.m, int):
+            if rest := self.m % height:
                 b.when(b.less(after, end), lambda: self.tile(after, rest, panel, live))
             return
-        left = b.index(b.sub(end, after))
+        left = b.sub(end, after)
         for bit in reversed(range((height - 1).bit_length())):
             rows = 1 << bit
-            there = arith.cmpi(
-                arith.CmpIPredicate.ne, arith.andi(left, b.index(rows)), b.index(0)
-            )
             # The higher bits of what is left are the rows that went before.
-            done = arith.andi(left, b.index(height_mask(height) & -(2 * rows)))
-            at = b.add(after, done)
+            at = b.add(after, b.mul(b.floordiv(left, 2 * rows), 2 * rows))
+            there = b.less(0, b.mod(b.floordiv(left, rows), 2))
             b.when(there, lambda rows=rows, at=at: self.tile(at, rows, panel, live))
 
     def tile(
@@ -241,7 +247,9 @@ class _Kernel:
                 for r in range(rows)
             ]
             zero = b.splat(0)
-            initial = [[zero if v is None else v for v in row] for row in given]
+            initial = [
+                [zero if v is None else b.widen(v) for v in row] for row in given
+            ]
         emit = (
             emit_few_rows_tile if split_ways(rows, vectors) > 1 else emit_register_tile
         )
@@ -249,9 +257,9 @@ class _Kernel:
             b,
             rows=rows,
             vectors=vectors,
-            depth=self.plan.k,
-            left=lambda r, k: self.read_a(b.add(i, r), k),
-            right=lambda k, v: self.right(panel, k, v, live),
+            depth=self.k,
+            left=lambda r, k: b.widen_scalar(self.read_a(b.add(i, r), k)),
+            right=lambda k, v: self.right.read(panel, k, v, live),
             initial=initial,
         )
         if self.tile_copy is None:
@@ -279,34 +287,3 @@ class _Kernel:
                 self.finish(b.add(i, r), j, lanes, b.load(copy, r, v * b.lanes))
 
         b.loop(0, rows, 1, row)
-
-    def right(
-        self, panel: Index, k: Index, v: int, live: list[tuple[Index, Lanes]]
-    ) -> Vector:
-        b = self.b
-        if self.packed_b is not None:
-            return b.widen(b.load(self.packed_b, panel, k, v * b.lanes))
-        if self.panel_scratch is not None:
-            return b.load(self.panel_scratch, k, v * b.lanes)
-        assert self.read_b is not None, "emit_matmul needs packed_b or read_b"
-        j, lanes = live[v]
-        return b.widen(self.read_b(k, j, lanes))
-
-
-def height_mask(height: int) -> int:
-    """All bits that a number of rows below `height` can have."""
-    return (1 << (height - 1).bit_length()) - 1
-
-
-def _has_tail(plan: MatmulPlan) -> bool:
-    return not isinstance(plan.n, int) or plan.n % plan.panel_columns != 0
-
-
-def _live(
-    b: Builder, plan: MatmulPlan, panel: Index, masked: bool
-) -> list[tuple[Index, Lanes]]:
-    """First column and live lanes of the panel's vectors; all of them if not masked."""
-    column = b.mul(panel, plan.panel_columns)
-    if masked:
-        return live_lanes(b, plan.n, column, plan.tile)
-    return [(b.add(column, v * b.lanes), b.lanes) for v in range(plan.tile.vectors)]

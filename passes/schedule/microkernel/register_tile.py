@@ -12,7 +12,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ix.mlir import ir
-from ix.passes.schedule.microkernel.builder import Builder, Index, Lanes, Vector
+from ix.passes.schedule.microkernel.builder import (
+    Builder,
+    Index,
+    Lanes,
+    Vector,
+    VectorTarget,
+)
+from ix.runtime.sizes import Size, combine
 
 __all__ = [
     "TileShape",
@@ -31,19 +38,19 @@ class TileShape:
     vectors: int
 
 
-def choose_tile(lanes: int, registers: int) -> TileShape:
+def choose_tile(target: VectorTarget) -> TileShape:
     """Picks the largest tile that leaves registers for both operands.
 
     At most 8 rows: rows of the left operand a multiple of 4096 bytes apart share one
     set of the level-1 cache, which has 8 ways.
 
-    Args:
-        lanes: Elements of a vector register.
-        registers: Vector registers.
     """
-    if registers >= 32:
-        return TileShape(8, 2)
-    return TileShape(6, 2) if lanes > 1 else TileShape(4, 1)
+    return TileShape(8 if target.registers >= 32 else 6, 2)
+
+
+def ceil_div(size: Size, step: int) -> Size:
+    """⌈size / step⌉."""
+    return combine("div", combine("add", size, step - 1), step)
 
 
 def even_height(size: int, most: int) -> int:
@@ -69,7 +76,7 @@ def live_lanes(
         return [(j, b.lanes) for j in starts]
     if isinstance(column, int) and isinstance(size, int):
         return [(j, min(b.lanes, size - j)) for j in starts if j < size]
-    return [(j, b.mask(b.sub(size, j))) for j in starts]
+    return [(j, b.live(b.sub(size, j))) for j in starts]
 
 
 def emit_register_tile(

@@ -80,11 +80,17 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Launch:
-    """One launch, in order; reads and writes name the buffers, for people."""
+    """One launch, in order.
+
+    kernel: Its number in the plan's kernels.
+    reads, writes: Names of the buffers, for people.
+    ops: What it computes, as the source names it.
+    """
 
     kernel: int
     reads: tuple[str, ...]
     writes: tuple[str, ...]
+    ops: tuple[str, ...] = ()
     location: str = ""
 
 

@@ -97,5 +97,7 @@ def bounds(size: Size, ranges: Sequence[tuple[int, int]]) -> tuple[int, int]:
 def from_json(value: Any) -> Size:
     """A size as JSON carries it (lists for tuples)."""
     if isinstance(value, list):
-        return tuple(from_json(item) if isinstance(item, list) else item for item in value)
+        return tuple(
+            from_json(item) if isinstance(item, list) else item for item in value
+        )
     return value  # type: ignore[no-any-return]

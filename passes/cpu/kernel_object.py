@@ -1,0 +1,164 @@
+"""A kernel's loops → LLVM IR → an object that launches itself on the thread pool.
+
+    @body(buffers…, scratch, sizes…, low, high)   the loops, from a rule
+    @<symbol>.task(args, chunk, slot)             unpacks args, runs one chunk of items
+    @<symbol>(pool, args)                         picks the number of chunks, runs them
+
+args is an array of 8-byte slots: pointers, scratch of all threads, sizes, chunks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from ix.mlir import PassManager
+from ix.passes.cpu.translate import to_llvm_ir
+from ix.passes.schedule.kernel import KernelCode
+from ix.runtime.sizes import Size
+
+__all__ = ["CHUNK_NS", "LOWER", "SERIAL_NS", "kernel_ir", "size_ir"]
+
+LOWER = (
+    "builtin.module(canonicalize,cse,arith-expand{include-bf16=true},"
+    "convert-scf-to-cf,expand-strided-metadata,lower-affine,"
+    "convert-math-to-llvm,convert-math-to-libm,"
+    "convert-vector-to-llvm{vector-transpose-lowering=shuffle16x16 "
+    "reassociate-fp-reductions=1},"
+    "finalize-memref-to-llvm,convert-arith-to-llvm,convert-index-to-llvm,"
+    "convert-func-to-llvm{use-bare-ptr-memref-call-conv=1},convert-cf-to-llvm,"
+    "canonicalize,cse,reconcile-unrealized-casts)"
+)
+
+CHUNK_NS = 10_000
+"""Work of one chunk at least: waking a worker costs a few microseconds."""
+
+SERIAL_NS = 15_000
+"""Kernels shorter than this run on the caller alone."""
+
+MAX_CHUNKS = 16
+
+
+def kernel_ir(code: KernelCode, pointers: int, sizes: int) -> tuple[str, str]:
+    """The kernel's symbol and its LLVM IR.
+
+    The symbol is a digest of the text, so equal kernels of two programs have one name.
+
+    Args:
+        code: The loops; the module is lowered in place.
+        pointers: Buffers of @body, scratch included.
+        sizes: Size arguments.
+    """
+    PassManager.parse(LOWER, code.module.context).run(code.module.operation)
+    text = to_llvm_ir(code.module)
+    wrapped = text + _launcher(code, pointers, sizes)
+    digest = hashlib.sha256(f"{wrapped}|{code.level}".encode()).hexdigest()[:16]
+    symbol = f"ix_{code.family}_{digest}"
+    wrapped = wrapped.replace("@IX_SYMBOL", f"@{symbol}").replace(
+        "define void @body(", f"define internal void @{symbol}.body(", 1
+    )
+    return symbol, wrapped
+
+
+def _launcher(code: KernelCode, pointers: int, sizes: int) -> str:
+    """@task and @launch for a body of so many buffers and sizes."""
+    lines: list[str] = []
+
+    def slot(number: int, kind: str, name: str) -> None:
+        lines.append(f"  %{name}.at = getelementptr i64, ptr %args, i64 {number}")
+        lines.append(f"  %{name} = load {kind}, ptr %{name}.at")
+
+    for number in range(pointers):
+        slot(number, "ptr", f"p{number}")
+    for number in range(sizes):
+        slot(pointers + number, "i64", f"n{number}")
+    loads = "\n".join(lines)
+    lines.clear()
+    for number in range(sizes):
+        slot(pointers + number, "i64", f"n{number}")
+    size_loads = "\n".join(lines)
+    count, items = size_ir(code.items, "items")
+    scratch = pointers - 1
+    arguments = [f"ptr %p{n}" for n in range(scratch)]
+    arguments += ["ptr %scratch"]
+    arguments += [f"i64 %n{n}" for n in range(sizes)]
+    arguments += ["i64 %low", "i64 %high"]
+    chunks_slot = pointers + sizes
+    per_chunk = max(1, round(CHUNK_NS / max(code.item_ns, 1e-3)))
+    serial = max(1, round(SERIAL_NS / max(code.item_ns, 1e-3)))
+    return f"""
+declare void @ix_pool_run(ptr, ptr, ptr, i64)
+
+define internal void @IX_SYMBOL.task(ptr %args, i64 %chunk, i64 %slot) {{
+{loads}
+{count}
+  %chunks.at = getelementptr i64, ptr %args, i64 {chunks_slot}
+  %chunks = load i64, ptr %chunks.at
+  %next = add i64 %chunk, 1
+  %low.scaled = mul i64 {items}, %chunk
+  %high.scaled = mul i64 {items}, %next
+  %low = udiv i64 %low.scaled, %chunks
+  %high = udiv i64 %high.scaled, %chunks
+  %offset = mul i64 %slot, {_padded(code.scratch_bytes)}
+  %scratch = getelementptr i8, ptr %p{scratch}, i64 %offset
+  call void @IX_SYMBOL.body({", ".join(arguments)})
+  ret void
+}}
+
+define void @IX_SYMBOL(ptr %pool, ptr %args) {{
+{size_loads}
+{count}
+  %split = udiv i64 {items}, {per_chunk}
+  %some = call i64 @llvm.umax.i64(i64 %split, i64 2)
+  %few = call i64 @llvm.umin.i64(i64 %some, i64 {MAX_CHUNKS})
+  %each = call i64 @llvm.umin.i64(i64 %few, i64 {items})
+  %short = icmp ule i64 {items}, {serial}
+  %one = select i1 %short, i64 1, i64 %each
+  %chunks = call i64 @llvm.umax.i64(i64 %one, i64 1)
+  %chunks.at = getelementptr i64, ptr %args, i64 {chunks_slot}
+  store i64 %chunks, ptr %chunks.at
+  call void @ix_pool_run(ptr %pool, ptr @IX_SYMBOL.task, ptr %args, i64 %chunks)
+  ret void
+}}
+"""
+
+
+def _padded(size_bytes: int) -> int:
+    """Scratch of one thread, a whole number of cache lines."""
+    return (size_bytes + 63) // 64 * 64
+
+
+_OPS = {
+    "add": "add i64",
+    "sub": "sub i64",
+    "mul": "mul i64",
+    "div": "udiv i64",
+    "mod": "urem i64",
+}
+
+
+def size_ir(size: Size, name: str, source: str = "%n{0}") -> tuple[str, str]:
+    """LLVM IR that computes a size, and the operand that holds it.
+
+    Args:
+        size: Sizes are at least 0, so division is unsigned.
+        name: Prefix of the new values.
+        source: The operand of dimension n, with {0} in place of n.
+    """
+    lines: list[str] = []
+
+    def emit(size: Size) -> str:
+        if isinstance(size, int):
+            return str(size)
+        if size[0] == "dim":
+            return source.format(size[1])
+        left, right = emit(size[1]), emit(size[2])
+        result = f"%{name}.{len(lines)}"
+        if size[0] in ("min", "max"):
+            intrinsic = f"@llvm.s{size[0]}.i64"
+            lines.append(f"  {result} = call i64 {intrinsic}(i64 {left}, i64 {right})")
+        else:
+            lines.append(f"  {result} = {_OPS[size[0]]} {left}, {right}")
+        return result
+
+    operand = emit(size)
+    return "\n".join(lines), operand

@@ -1,0 +1,144 @@
+"""Elementary functions of f32 and f64 as arith, math and vector ops, for the CPU.
+
+LLVM splits a vector `math.exp` into as many calls of libm; these are polynomials that
+stay in registers, in whichever kernel needs them. `FUNCTIONS` states the greatest
+error of each; NaN, infinities, signed zeros and denormals are handled in all of them.
+
+    y = expand("math.exp", x)       # what a `math` op stands for, or None
+    y = gelu_erf(x)                 # whole functions, cheaper than their parts
+
+Operands are scalars or 1-D vectors, all of one type; ops go to the insertion point.
+A lane's result does not depend on the length of the vector. Every multiply-add is
+fused: on a target without fma (`cpu:generic`) it is a call of libm, right but slow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ix.errors import CompileError
+from ix.mlir import defining_op, ir
+from ix.passes.cpu.vector_math.lanes import Floats
+from ix.passes.cpu.vector_math.table import FUNCTIONS, Function, implementation
+
+__all__ = [
+    "FUNCTIONS",
+    "Function",
+    "acos",
+    "acosh",
+    "asin",
+    "asinh",
+    "atan",
+    "atan2",
+    "atanh",
+    "cbrt",
+    "cos",
+    "cosh",
+    "erf",
+    "erfc",
+    "exp",
+    "exp2",
+    "exp_non_positive",
+    "expand",
+    "expm1",
+    "gelu_erf",
+    "gelu_tanh",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
+    "powf",
+    "rsqrt",
+    "sigmoid",
+    "silu",
+    "sin",
+    "sinh",
+    "softplus",
+    "tan",
+    "tanh",
+]
+
+
+def expand(op_name: str, *operands: ir.Value, **attrs: object) -> ir.Value | None:
+    """Emits what a `math` op stands for.
+
+    Args:
+        op_name: For example "math.exp".
+        operands: Scalars or 1-D vectors of f32 or f64, all of one type.
+        attrs: The op's own, of which none changes the result.
+
+    Returns:
+        A value of the operands' type; None where there is no expansion for the op or
+        for the type, so that the op should stay.
+    """
+    dialect, _, name = op_name.partition(".")
+    if dialect != "math" or name not in FUNCTIONS or not _supports(name, operands[0]):
+        return None
+    return _emit(name, operands)
+
+
+def _supports(name: str, x: ir.Value) -> bool:
+    element = x.type
+    if isinstance(element, ir.VectorType):
+        if element.rank != 1 or any(element.scalable_dims):
+            return False
+        element = element.element_type
+    if isinstance(element, ir.F64Type):
+        return FUNCTIONS[name].max_ulp_f64 is not None
+    return isinstance(element, ir.F32Type)
+
+
+def _emit(name: str, operands: tuple[ir.Value, ...]) -> ir.Value:
+    code = implementation(name)
+    return code(*(Floats(operand) for operand in operands)).value
+
+
+def _function(name: str) -> Callable[..., ir.Value]:
+    """The function `name` on MLIR values."""
+
+    def function(*operands: ir.Value) -> ir.Value:
+        if not _supports(name, operands[0]):
+            formats = "f32" if FUNCTIONS[name].max_ulp_f64 is None else "f32 or f64"
+            raise CompileError(
+                defining_op(operands[0]),
+                f"{name} needs scalars or 1-D vectors of {formats}, but got "
+                f"{operands[0].type}; cast them, or keep the math op",
+            )
+        return _emit(name, operands)
+
+    function.__name__ = name
+    function.__doc__ = implementation(name).__doc__
+    return function
+
+
+exp = _function("exp")
+exp2 = _function("exp2")
+expm1 = _function("expm1")
+exp_non_positive = _function("exp_non_positive")
+log = _function("log")
+log2 = _function("log2")
+log10 = _function("log10")
+log1p = _function("log1p")
+tanh = _function("tanh")
+sinh = _function("sinh")
+cosh = _function("cosh")
+asinh = _function("asinh")
+acosh = _function("acosh")
+atanh = _function("atanh")
+erf = _function("erf")
+erfc = _function("erfc")
+sin = _function("sin")
+cos = _function("cos")
+tan = _function("tan")
+asin = _function("asin")
+acos = _function("acos")
+atan = _function("atan")
+atan2 = _function("atan2")
+powf = _function("powf")
+cbrt = _function("cbrt")
+gelu_erf = _function("gelu_erf")
+gelu_tanh = _function("gelu_tanh")
+silu = _function("silu")
+sigmoid = _function("sigmoid")
+softplus = _function("softplus")
+rsqrt = _function("rsqrt")

@@ -1,0 +1,140 @@
+"""sin, cos and tan of f32: x less n·π/2, then a polynomial on ±π/4.
+
+Up to `_NEAR` the multiple is subtracted in three parts (Cody and Waite): by fma the
+first difference is exact, and the other parts hold all the bits that cancellation can
+reveal. Beyond, a branch that the CPU predicts leads to f64: x·2/π modulo 4 from parts
+of 2/π, which takes any finite f32 (the idea of Payne and Hanek, without integers).
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal, localcontext
+
+from ix.mlir import ir, scf
+from ix.passes.cpu.vector_math.coefficients import (
+    COS_QUARTER_TURN,
+    PI,
+    SIN_QUARTER_TURN,
+    TWO_OVER_PI,
+)
+from ix.passes.cpu.vector_math.lanes import (
+    F64,
+    Floats,
+    Integers,
+    any_lane,
+    fma,
+    horner,
+    select,
+)
+
+__all__ = ["cos", "sin", "tan"]
+
+_NEAR = 65536.0
+"""Up to this, x·2/π in f32 is within 0.01 of the truth, and n times a part of π/2 fits
+an fma that is exact where it cancels."""
+
+_PART_BITS = 29
+"""Bits of a part of 2/π: with the 24 of an f32, a product fits f64 exactly."""
+
+_PARTS = 7
+"""Parts of 2/π: 128 bits for the greatest exponent, 60 for the nearest approach of an
+f32 to a multiple of π/2 and the precision that is left there, 15 to spare."""
+
+
+def _parts(value: Decimal, count: int, bits: int, first_ulp: int) -> list[float]:
+    """Non-negative numbers of `bits` bits whose sum is `value`, the largest first.
+
+    They are cut, not rounded: with parts of one sign, a reduction leaves −0 as it is.
+    """
+    found = []
+    with localcontext() as context:
+        context.prec = 80
+        for part in range(count):
+            ulp = Decimal(2) ** (first_ulp - bits * part)
+            found.append(float(int(value / ulp) * ulp))
+            value %= ulp
+    return found
+
+
+def _near(x: Floats) -> tuple[Floats, Integers]:
+    """r and n with x = n·π/2 + r, for |x| ≤ `_NEAR`; n in the low bits."""
+    kind = x.format
+    shifted = fma(x, kind.nearest(TWO_OVER_PI), kind.round_shift)
+    n = shifted - kind.round_shift
+    r = x
+    for part in _parts(PI / 2, count=3, bits=24, first_ulp=-23):
+        r = fma(n, -part, r)
+    return r, shifted.bits()
+
+
+def _far(x: Floats) -> tuple[Floats, Integers]:
+    """The same for every finite x, by f64; NaN for infinity.
+
+    A product with a part of 2/π is exact, and so is its residue modulo 4, which is all
+    that counts. After each sum the whole quarters go into n, so that where the fraction
+    cancels almost to nothing an exact number is left for the next part.
+    """
+    wide = x.widened()
+    fraction = count = wide.constant(0.0)
+    for part in _parts(TWO_OVER_PI, _PARTS, _PART_BITS, first_ulp=-_PART_BITS):
+        product = wide * part
+        product = fma((product * 0.25).rounded(), -4.0, product)
+        fraction = fraction + product
+        whole = fraction.rounded()
+        fraction = fraction - whole
+        count = count + whole
+    r = (fraction * F64.nearest(PI / 2)).narrowed()
+    return r, (count + F64.round_shift).bits().narrowed()
+
+
+def _reduced(x: Floats) -> tuple[Floats, Integers]:
+    """r in ±π/4 and n, of which the low two bits count, with x = n·π/2 + r."""
+    far = abs(x) > _NEAR
+    r, n = _near(x)
+    branch = scf.IfOp(any_lane(far), [r.value.type, n.value.type], has_else=True)
+    with ir.InsertionPoint(branch.then_block):
+        far_r, far_n = _far(x)
+        scf.YieldOp([select(far, far_r, r).value, far_n.where(far, n).value])
+    with ir.InsertionPoint(branch.else_block):
+        scf.YieldOp([r.value, n.value])
+    return Floats(branch.results[0]), Integers(branch.results[1])
+
+
+def _sine_and_cosine(r: Floats) -> tuple[Floats, Floats]:
+    """Both for |r| ≤ π/4; the sine has the sign of r for 0."""
+    square = r * r
+    sine = fma(r * square, horner(square, SIN_QUARTER_TURN), r).with_sign_of(r)
+    half = square * 0.5
+    first = 1.0 - half
+    # What 1 − r²/2 has lost goes to the small term, as in fdlibm's k_cos.c.
+    lost = (1.0 - first) - half
+    fourth = square * square
+    return sine, fma(fourth, horner(square, COS_QUARTER_TURN), lost) + first
+
+
+def _quadrant(r: Floats, n: Integers) -> Floats:
+    """sin(n·π/2 + r)."""
+    sine, cosine = _sine_and_cosine(r)
+    y = select((n << 31).is_negative(), cosine, sine)
+    return (y.bits() ^ ((n & 2) << 30)).as_floats()
+
+
+def sin(x: Floats) -> Floats:
+    """sin x, for every finite f32."""
+    return _quadrant(*_reduced(x))
+
+
+def cos(x: Floats) -> Floats:
+    """cos x = sin(x + π/2), for every finite f32."""
+    r, n = _reduced(x)
+    return _quadrant(r, n + 1)
+
+
+def tan(x: Floats) -> Floats:
+    """sin r / cos r after an even number of quarters, −cos r / sin r after an odd."""
+    r, n = _reduced(x)
+    sine, cosine = _sine_and_cosine(r)
+    sign = n << 31
+    odd = sign.is_negative()
+    quotient = select(odd, cosine, sine) / select(odd, sine, cosine)
+    return (quotient.bits() ^ sign).as_floats()

@@ -1,0 +1,193 @@
+"""@main after ix-form-kernels → launches, and where each of their tensors lies."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ix.dialects.ix.program import elements_array
+from ix.mlir import defining_op, ir
+from ix.passes.schedule import storage
+from ix.passes.schedule.form_kernels import main_of, main_sizes, ranges_of
+from ix.passes.schedule.kernel import Packing
+from ix.passes.schedule.memory import Buffer, place
+from ix.runtime.sizes import Size, bounds, product
+
+__all__ = ["ConstantSource", "HostProgram", "Place", "Step", "host_program"]
+
+
+@dataclass(frozen=True)
+class ConstantSource:
+    """What a constant is made from.
+
+    name: The parameter's name; "" for a dense constant of the module.
+    data: The dense constant's array.
+    packing: How the kernel wants it laid out, or None for row-major.
+    """
+
+    key: str
+    name: str
+    data: np.ndarray | None
+    packing: Packing | None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a tensor lies: an input, output or constant by number, or the arena."""
+
+    kind: str  # "input", "output", "constant", "arena"
+    number: int = 0
+    buffer: Buffer | None = None
+
+    @property
+    def label(self) -> str:
+        """Its name in plans and explanations."""
+        if self.buffer is not None:
+            return self.buffer.name
+        return f"{self.kind}{self.number}"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One launch: the kernel function's name, its buffers, its sizes."""
+
+    callee: str
+    reads: tuple[Place, ...]
+    writes: tuple[Place, ...]
+    sizes: tuple[Size, ...]
+    ops: tuple[str, ...]
+    location: str
+
+
+@dataclass
+class HostProgram:
+    """Everything about a call but the kernels' code."""
+
+    steps: list[Step] = field(default_factory=list)
+    constants: list[ConstantSource] = field(default_factory=list)
+    arena_bytes: int = 0
+
+
+def host_program(
+    module: Any, packings: Callable[[str], dict[int, Packing]]
+) -> HostProgram:
+    """Reads @main and places its tensors.
+
+    Args:
+        module: A module after ix-form-kernels.
+        packings: For a kernel function's name, how it wants which of its inputs packed.
+    """
+    return _Reader(module, packings).read()
+
+
+class _Reader:
+    def __init__(
+        self, module: Any, packings: Callable[[str], dict[int, Packing]]
+    ) -> None:
+        self.module = module
+        self.main = main_of(module)
+        self.sizes = main_sizes(self.main)
+        self.ranges = ranges_of(module)
+        self.packings = packings
+        self.program = HostProgram()
+        self.places: dict[Any, Place] = {}
+        self.numbers: dict[str, int] = {}  # constant key → number
+        self.buffers: list[Buffer] = []
+
+    def read(self) -> HostProgram:
+        block = self.main.entry_block
+        for number, argument in enumerate(block.arguments):
+            self.places[argument] = Place("input", number)
+        ops = [op.operation.opview for op in block.operations]
+        for number, value in enumerate(ops[-1].operation.operands):
+            self.places[value] = Place("output", number)
+        calls = [op for op in ops if op.operation.name == "func.call"]
+        last_use = self._last_uses(calls)
+        for number, call in enumerate(calls):
+            self._step(number, call, last_use)
+        self.program.arena_bytes = place(self.buffers)
+        return self.program
+
+    def _last_uses(self, calls: list[Any]) -> dict[Any, int]:
+        last: dict[Any, int] = {}
+        for number, call in enumerate(calls):
+            for operand in call.operation.operands:
+                last[_root(operand)] = number
+        return last
+
+    def _step(self, number: int, call: Any, last_use: dict[Any, int]) -> None:
+        callee = ir.FlatSymbolRefAttr(call.operation.attributes["callee"]).value
+        wanted = self.packings(callee)
+        reads, sizes = [], []
+        for index, operand in enumerate(call.operation.operands):
+            if isinstance(operand.type, ir.IndexType):
+                sizes.append(self.sizes.value(operand))
+            else:
+                reads.append(self._place(operand, wanted.get(index)))
+        writes = []
+        for result in call.operation.results:
+            if result not in self.places:
+                size = bounds(product(self.sizes.shape(result)), self.ranges)[1]
+                size *= storage.element_bytes(result.type.element_type)
+                buffer = Buffer(
+                    f"t{len(self.buffers)}",
+                    size,
+                    number,
+                    last_use.get(result, number),
+                )
+                self.buffers.append(buffer)
+                self.places[result] = Place("arena", 0, buffer)
+            writes.append(self.places[result])
+        names = ir.ArrayAttr(call.operation.attributes["ix.ops"])
+        location = str(call.operation.location)
+        self.program.steps.append(
+            Step(
+                callee,
+                tuple(reads),
+                tuple(writes),
+                tuple(sizes),
+                tuple(ir.StringAttr(n).value for n in names),
+                location.removeprefix("loc(").removesuffix(")"),
+            )
+        )
+
+    def _place(self, value: Any, packing: Packing | None) -> Place:
+        root = _root(value)
+        if root in self.places:
+            return self.places[root]
+        op = defining_op(root)
+        name, data = "", None
+        if op.operation.name == "ix.parameter":
+            name = ir.StringAttr(op.operation.attributes["name"]).value
+            key = name
+        else:
+            data = _dense_array(op)
+            digest = hashlib.sha256(data.tobytes() + str(data.dtype).encode())
+            key = f"dense:{digest.hexdigest()[:16]}:{'x'.join(map(str, data.shape))}"
+        if packing is not None:
+            key += f"|{packing.key}"
+        if key not in self.numbers:
+            self.numbers[key] = len(self.program.constants)
+            self.program.constants.append(ConstantSource(key, name, data, packing))
+        return Place("constant", self.numbers[key])
+
+
+def _root(value: Any) -> Any:
+    """The value whose memory a reshape names."""
+    op = defining_op(value)
+    while op is not None and op.operation.name in (
+        "tensor.expand_shape",
+        "tensor.collapse_shape",
+    ):
+        value = op.operation.operands[0]
+        op = defining_op(value)
+    return value
+
+
+def _dense_array(op: Any) -> np.ndarray:
+    """A dense constant as the kernels read it: one byte for i1, i4 and f8."""
+    return np.ascontiguousarray(elements_array(op.operation.attributes["value"]))

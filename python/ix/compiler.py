@@ -1,0 +1,214 @@
+"""THE SPINE: a program from an importer → stages → code → an executable.
+
+    compile_program(program, target)    all of it
+    lower(program, target, stage)       the module after one stage, to read
+
+The disk cache holds whole programs (keyed by the imported module, the target and the
+versions) and single kernels (keyed by their LLVM IR), never the weights.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ix import knobs
+from ix.dialects.ix import reference
+from ix.dialects.ix.shapes import numpy_dtype
+from ix.importer.program import Program
+from ix.mlir import ir, ops_in
+from ix.passes.cpu.compile_program import CpuProgram, compile_cpu
+from ix.passes.pipeline import STAGES, stages_through
+from ix.passes.schedule.form_kernels import main_of, main_sizes
+from ix.program_cache import load_program, program_digest, store_program
+from ix.runtime.arrays import aligned_copy
+from ix.runtime.cache import DiskCache, default_cache
+from ix.runtime.elf import load_object
+from ix.runtime.executable import Executable
+from ix.runtime.plan import Constant, Plan, Tensor
+from ix.target import Target
+
+__all__ = ["compile_program", "lower", "parse_target"]
+
+
+def parse_target(text: str | Target) -> Target:
+    """A target from its name; "cpu" is this host."""
+    return text if isinstance(text, Target) else Target.parse(text)
+
+
+def lower(program: Program, target: str | Target, stage: str) -> Any:
+    """The module after a stage, in the program's context.
+
+    Raises:
+        InputError: There is no such stage.
+        CompileError: A pass refuses the program.
+    """
+    module = _copy(program, parse_target(target))
+    with module.context:
+        for each in stages_through(stage):
+            each.run(module)
+    return module
+
+
+def compile_program(
+    program: Program,
+    target: str | Target = "cpu",
+    *,
+    num_threads: int | None = None,
+    cache: bool = True,
+) -> Executable:
+    """Compiles an imported program.
+
+    Args:
+        program: From an importer; it is not changed.
+        target: A target or its name.
+        num_threads: Threads of one call; None: IX_NUM_THREADS, else all processors.
+        cache: Whether the disk cache is read and written.
+
+    Raises:
+        CompileError: The program cannot be compiled for the target.
+    """
+    chosen = parse_target(target)
+    disk = default_cache() if cache else None
+    module = _copy(program, chosen)
+    with module.context:
+        digest = program_digest(module, chosen)
+        compiled = load_program(disk, digest)
+        if compiled is None:
+            compiled = _compile(module, chosen, disk)
+            store_program(disk, digest, compiled)
+        constants = _constants(compiled, program.weights)
+    return load(compiled.plan, compiled.objects, constants, num_threads)
+
+
+def load(
+    plan: Plan,
+    objects: list[bytes],
+    constants: list[np.ndarray],
+    num_threads: int | None = None,
+) -> Executable:
+    """Loads code and makes it callable."""
+    return Executable(
+        plan,
+        load_object(*objects),
+        objects[-1],
+        constants,
+        num_threads or knobs.num_threads(),
+    )
+
+
+def _copy(program: Program, target: Target) -> Any:
+    """The program's module again, with the target on it."""
+    text = program.module.operation.get_asm(enable_debug_info=True)
+    module = ir.Module.parse(text, program.module.context)
+    with program.module.context:
+        module.operation.attributes["ix.target"] = ir.StringAttr.get(str(target))
+    return module
+
+
+def _compile(module: Any, target: Target, disk: DiskCache | None) -> CpuProgram:
+    """Runs the stages, then the code generator."""
+    signature = _Signature(module)
+    dump = knobs.dump_folder()
+    for number, stage in enumerate(STAGES):
+        stage.run(module)
+        if dump is not None:
+            dump.mkdir(parents=True, exist_ok=True)
+            text = module.operation.get_asm(enable_debug_info=True)
+            (dump / f"{number}-{stage.name}.mlir").write_text(text)
+
+    def cached(digest: str, make: Callable[[], bytes]) -> bytes:
+        return make() if disk is None else disk.fetch("objects", digest, make)
+
+    return compile_cpu(module, target, signature.tensors(module), signature.name, cached)
+
+
+class _Signature:
+    """Names and dtypes of inputs and outputs, as the importer saw them."""
+
+    def __init__(self, module: Any) -> None:
+        main = main_of(module)
+        attributes = module.operation.attributes
+        self.name = "main"
+        if "sym_name" in attributes:
+            self.name = ir.StringAttr(attributes["sym_name"]).value
+        kind = main.type
+        self.inputs = _names(main, "arg_attrs", "arg", len(kind.inputs))
+        self.outputs = _names(main, "res_attrs", "out", len(kind.results))
+        self.input_dtypes = [numpy_dtype(t.element_type).name for t in kind.inputs]
+        self.output_dtypes = [numpy_dtype(t.element_type).name for t in kind.results]
+
+    def tensors(self, module: Any) -> tuple[list[Tensor], list[Tensor]]:
+        """The signature with the sizes that @main computes after all stages."""
+        main = main_of(module)
+        sizes = main_sizes(main)
+        block = main.entry_block
+        results = block.operations[len(block.operations) - 1].operation.operands
+        inputs = [
+            Tensor(name, dtype, sizes.shape(value))
+            for name, dtype, value in zip(
+                self.inputs, self.input_dtypes, block.arguments, strict=True
+            )
+        ]
+        outputs = [
+            Tensor(name, dtype, sizes.shape(value))
+            for name, dtype, value in zip(
+                self.outputs, self.output_dtypes, results, strict=True
+            )
+        ]
+        return inputs, outputs
+
+
+def _names(main: Any, key: str, prefix: str, count: int) -> list[str]:
+    """`ix.name` of each argument or result; made up where there is none."""
+    attributes = main.operation.attributes
+    names = [f"{prefix}{number}" for number in range(count)]
+    if key in attributes:
+        for number, entry in enumerate(ir.ArrayAttr(attributes[key])):
+            one = ir.DictAttr(entry)
+            if "ix.name" in one:
+                names[number] = ir.StringAttr(one["ix.name"]).value
+    return names
+
+
+def _constants(
+    compiled: CpuProgram, weights: Mapping[str, Any]
+) -> list[np.ndarray]:
+    """Evaluates, packs and aligns the constants; fills in the plan's entries."""
+    folded = _fold(compiled.constants_module, weights)
+    arrays = []
+    entries = []
+    for source, entry in zip(compiled.constants, compiled.plan.constants, strict=True):
+        array = source.data
+        if array is None:
+            array = folded.get(source.name)
+        if array is None:
+            array = weights.array(source.name)
+        if source.packing is not None:
+            array = source.packing.apply(array)
+        array = aligned_copy(np.asarray(array))
+        arrays.append(array)
+        entries.append(
+            Constant(entry.key, array.dtype.name, tuple(array.shape), source.name)
+        )
+    compiled.plan = dataclasses.replace(compiled.plan, constants=tuple(entries))
+    return arrays
+
+
+def _fold(text: str, weights: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Runs @constants on the weights: what depends on nothing else, once."""
+    if not text:
+        return {}
+    module = ir.Module.parse(text)
+    (function,) = module.body.operations
+    needed = {
+        ir.StringAttr(op.operation.attributes["name"]).value
+        for op in ops_in(module)
+        if op.operation.name == "ix.parameter"
+    }
+    parameters = {name: weights.array(name) for name in needed}
+    results = reference.evaluate(function, [], parameters)
+    return {f"@{number}": array for number, array in enumerate(results)}

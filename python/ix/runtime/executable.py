@@ -1,0 +1,237 @@
+"""An executable: a plan, its code and its constants, ready to be called.
+
+    executable(x, y)      NumPy, DLPack or torch CPU tensors in, NumPy arrays out
+
+Calls may come from several threads: each takes an arena of its own from a free list.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ix.errors import InputError, RuntimeFailure
+from ix.runtime import pool as pools
+from ix.runtime.arrays import aligned_empty, as_numpy, dtype_of
+from ix.runtime.elf import LoadedCode
+from ix.runtime.plan import ENTRY, Plan, Tensor
+from ix.runtime.sizes import evaluate
+
+__all__ = ["Executable"]
+
+_ENTRY_TYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+
+
+class _Workspace:
+    """What one running call owns: the arena, scratch for each thread, the pointer table."""
+
+    def __init__(
+        self, plan: Plan, constants: Sequence[np.ndarray], threads: int
+    ) -> None:
+        self.arena = aligned_empty(plan.arena_bytes)
+        self.scratch = aligned_empty(plan.scratch_bytes * threads)
+        self.first_output = len(plan.inputs)
+        outputs = self.first_output + len(plan.outputs)
+        count = outputs + len(constants) + 2
+        self.pointers = (ctypes.c_void_p * count)()
+        for index, constant in enumerate(constants):
+            self.pointers[outputs + index] = constant.ctypes.data
+        self.pointers[count - 2] = self.arena.ctypes.data
+        self.pointers[count - 1] = self.scratch.ctypes.data
+        self.dims = (ctypes.c_int64 * max(len(plan.dims), 1))()
+        self.address = ctypes.addressof(self.pointers)
+        self.dims_address = ctypes.addressof(self.dims)
+
+
+class Executable:
+    """A compiled program.
+
+    Args:
+        plan: What to run.
+        code: The loaded code; it exports the plan's entry.
+        pool_code: The thread pool's object.
+        constants: One array for each of plan.constants, in order, 64-byte aligned.
+        num_threads: Threads of one call, the caller included; None: all of the machine's.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        code: LoadedCode,
+        pool_code: bytes,
+        constants: Sequence[np.ndarray],
+        num_threads: int | None = None,
+    ) -> None:
+        self.plan = plan
+        self.num_threads = num_threads or pools.default_threads()
+        self._code = code
+        self._constants = list(constants)
+        self._entry = _ENTRY_TYPE(code.address(ENTRY))
+        self._pool = pools.shared_pool(self.num_threads, pool_code)
+        self._free: list[_Workspace] = []
+        self._lock = threading.Lock()
+        self._inputs = [_InputCheck(t, plan) for t in plan.inputs]
+        self._outputs = [_output_maker(t) for t in plan.outputs]
+        self._dynamic = bool(plan.dims)
+        self._closed = False
+
+    def __call__(self, *arrays: Any) -> list[np.ndarray]:
+        """Runs the program; outputs come back as new arrays, in the plan's order."""
+        return self.run_flat(arrays)
+
+    def run_flat(self, arrays: Sequence[Any]) -> list[np.ndarray]:
+        """Runs the program on a sequence of inputs, in the plan's order.
+
+        Raises:
+            InputError: Count, dtype, rank or a size does not fit.
+            RuntimeFailure: The executable is closed, or memory ran out.
+        """
+        checks = self._inputs
+        if len(arrays) != len(checks):
+            self._refuse_count(len(arrays))
+        work = self._take()
+        try:
+            pointers = work.pointers
+            keep = []  # copies that must outlive the call
+            for index, (check, array) in enumerate(zip(checks, arrays, strict=True)):
+                array = check(array)
+                keep.append(array)
+                pointers[index] = array.__array_interface__["data"][0]
+            dims = self._bind(work, keep) if self._dynamic else ()
+            outputs = [make(dims) for make in self._outputs]
+            first = work.first_output
+            for index, output in enumerate(outputs):
+                pointers[first + index] = output.__array_interface__["data"][0]
+            self._entry(self._pool.address, work.address, work.dims_address)
+        finally:
+            self._free.append(work)  # list.append is atomic
+        return outputs
+
+    def close(self) -> None:
+        """Frees the arenas; a later call raises RuntimeFailure."""
+        self._closed = True
+        self._free.clear()
+
+    @property
+    def memory_bytes(self) -> dict[str, int]:
+        """Bytes that a call needs beyond its inputs and outputs, by kind."""
+        return {
+            "constants": sum(c.nbytes for c in self._constants),
+            "arena": self.plan.arena_bytes,
+            "scratch": self.plan.scratch_bytes * self.num_threads,
+        }
+
+    @property
+    def constants(self) -> list[np.ndarray]:
+        """The constants as the kernels read them, in the plan's order."""
+        return self._constants
+
+    def _take(self) -> _Workspace:
+        if self._closed:
+            raise RuntimeFailure(
+                f"'{self.plan.name}' needs an open executable, but it was closed; "
+                "compile or load it again"
+            )
+        try:
+            return self._free.pop()
+        except IndexError:
+            return _Workspace(self.plan, self._constants, self.num_threads)
+
+    def _bind(self, work: _Workspace, arrays: list[np.ndarray]) -> tuple[int, ...]:
+        """Sizes of the declared dimensions, from the first input that names each."""
+        sizes: dict[int, int] = {}
+        for check, array in zip(self._inputs, arrays, strict=True):
+            check.bind(array, sizes)
+        dims = tuple(sizes[index] for index in range(len(self.plan.dims)))
+        work.dims[:] = dims
+        return dims
+
+    def _refuse_count(self, count: int) -> None:
+        names = ", ".join(t.name for t in self.plan.inputs)
+        raise InputError(
+            f"'{self.plan.name}' needs {len(self.plan.inputs)} inputs ({names}), "
+            f"but got {count}; pass one array for each"
+        )
+
+
+class _InputCheck:
+    """Turns one argument into a C-contiguous array of the right dtype and shape."""
+
+    def __init__(self, tensor: Tensor, plan: Plan) -> None:
+        self.tensor = tensor
+        self.dtype = dtype_of(tensor.dtype)
+        self.shape = tensor.shape
+        self.static = all(isinstance(size, int) for size in tensor.shape)
+        self.plan = plan
+
+    def __call__(self, array: Any) -> np.ndarray:
+        if type(array) is not np.ndarray:
+            array = as_numpy(array, self.tensor.name)
+        if array.dtype != self.dtype:
+            self._refuse(
+                f"dtype {self.dtype.name}", f"it has {array.dtype.name}", "cast it"
+            )
+        if self.static:
+            if array.shape != self.shape:
+                self._refuse_shape(array)
+        elif array.ndim != len(self.shape):
+            self._refuse_shape(array)
+        flags = array.flags
+        if not flags.c_contiguous:
+            array = np.ascontiguousarray(array).reshape(array.shape)
+        return array
+
+    def bind(self, array: np.ndarray, sizes: dict[int, int]) -> None:
+        """Checks this array's dynamic sizes and adds the new ones to `sizes`."""
+        if self.static:
+            return
+        for axis, (size, got) in enumerate(zip(self.shape, array.shape, strict=True)):
+            if isinstance(size, int):
+                if size != got:
+                    self._refuse_shape(array)
+                continue
+            index = size[1]
+            dim = self.plan.dims[index]
+            if sizes.setdefault(index, got) != got:
+                self._refuse(
+                    f"axis {axis} ({dim.name}) to be {sizes[index]} as in an earlier input",
+                    f"it is {got}",
+                    "pass inputs that agree",
+                )
+            if not dim.low <= got <= dim.high:
+                self._refuse(
+                    f"axis {axis} ({dim.name}) within {dim.low}..{dim.high}",
+                    f"it is {got}",
+                    "declare a wider ix.Dim",
+                )
+
+    def _refuse_shape(self, array: np.ndarray) -> None:
+        want = ", ".join(
+            str(s) if isinstance(s, int) else self.plan.dims[s[1]].name
+            for s in self.shape
+        )
+        self._refuse(
+            f"shape ({want})",
+            f"it has {tuple(array.shape)}",
+            "reshape it or compile for it",
+        )
+
+    def _refuse(self, requirement: str, fact: str, remedy: str) -> None:
+        raise InputError(
+            f"input '{self.tensor.name}' of '{self.plan.name}' needs {requirement}, "
+            f"but {fact}; {remedy}"
+        )
+
+
+def _output_maker(tensor: Tensor) -> Callable[[Sequence[int]], np.ndarray]:
+    """A function from the dimensions' sizes to a new, uninitialised output."""
+    dtype = dtype_of(tensor.dtype)
+    if all(isinstance(size, int) for size in tensor.shape):
+        shape = tensor.shape
+        return lambda dims: np.empty(shape, dtype)  # type: ignore[arg-type]
+    sizes = tensor.shape
+    return lambda dims: np.empty([evaluate(size, dims) for size in sizes], dtype)
