@@ -25,6 +25,7 @@ LOWER = (
     "convert-vector-to-llvm{vector-transpose-lowering=shuffle16x16 "
     "reassociate-fp-reductions=1},"
     "finalize-memref-to-llvm,convert-arith-to-llvm,convert-index-to-llvm,"
+    "convert-ub-to-llvm,"
     "convert-func-to-llvm{use-bare-ptr-memref-call-conv=1},convert-cf-to-llvm,"
     "canonicalize,cse,reconcile-unrealized-casts)"
 )

@@ -146,7 +146,7 @@ class _Kernel:
     def clamped(self, row: Index) -> Index:
         """The row, or the last one where it is beyond."""
         rows = self.rows
-        if isinstance(rows, int) and rows % self.tile.rows == 0:
+        if isinstance(rows, int) and rows % self.plan.tile.rows == 0:
             return row
         return self.b.min(row, self.b.sub(rows, 1))
 
@@ -364,7 +364,7 @@ class _Kernel:
     ) -> list[list[Vector]]:
         b = self.b
         result = []
-        for r in range(self.tile.rows):
+        for r in range(self.plan.tile.rows):
             factor = b.load(self.buffers["factors"], r, 0)
             row = b.add(state, r)
             sums = [b.load(self.buffers["sum_of_values"], row, c) for c, _ in live]
