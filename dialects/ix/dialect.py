@@ -136,7 +136,8 @@ class IxOp(Ix.Operation, traits=[ext.Pure]):
     def verify_invariants(self) -> bool:
         """Called by MLIR's verifier; reports at the op's location."""
         try:
-            self.check()
+            with self.location:  # types are built here, which needs a context
+                self.check()
         except ShapeError as error:
             self.location.emit_error(f"{self.OPERATION_NAME}: {error}")
             return False
