@@ -173,6 +173,7 @@ from ix.importer.builder.indexing import (
 )
 from ix.importer.builder.joining import (
     array_split,
+    at_least,
     column_stack,
     concat,
     dsplit,
@@ -299,6 +300,7 @@ __all__ = [
     "as_value",
     "asin",
     "asinh",
+    "at_least",
     "atan",
     "atan2",
     "atanh",

@@ -19,12 +19,13 @@ from ix.importer.builder.values import (
     emit,
     index_list,
     normalize_axis,
+    promoted,
     rank,
     shape,
     size_value,
 )
 from ix.importer.dims import DimExpr, ceil_divide
-from ix.importer.promotion import BOOL, FLOAT32, FLOAT64, INT64
+from ix.importer.promotion import BOOL, FLOAT32, INT64
 
 
 def full(new_shape: Any, value: Any, dtype: Any = None) -> Any:
@@ -107,11 +108,14 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) ->
 def linspace(
     start: Any, stop: Any, count: int = 50, endpoint: bool = True, dtype: Any = None
 ) -> Any:
-    """`count` evenly spaced numbers from start to stop, float64 unless given."""
+    """`count` evenly spaced numbers from start to stop, along a new first axis."""
     gaps = count - 1 if endpoint else count
+    (first, last, _), _ = promoted("linspace", start, stop, 1.0)
+    width = builtins.max(rank(first), rank(last))
     places = np.arange(count) / builtins.max(gaps, 1)
-    span = e.sub(cast(as_value(stop), FLOAT64), start)
-    return cast(e.add(e.mul(span, places), start), FLOAT64 if dtype is None else dtype)
+    places = places.reshape([count] + [1] * width).astype(_dtype_of(first))
+    result = e.add(e.mul(e.sub(last, first), places), first)
+    return result if dtype is None else cast(result, dtype)
 
 
 def eye(rows: Any, columns: Any = None, k: int = 0, dtype: Any = np.float64) -> Any:

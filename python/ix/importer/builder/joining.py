@@ -48,7 +48,7 @@ def concat(arrays: Sequence[Any], axis: int | None = 0) -> Any:
         return values[0]
     sizes = list(first)
     sizes[at] = sum(shape(value)[at] for value in values)
-    return emit("concat", *values, axis=at, like=sizes)
+    return emit("concat", values, axis=at, like=sizes)
 
 
 def _require_joinable(first: Sequence[Any], other: Sequence[Any], axis: int) -> None:

@@ -37,6 +37,7 @@ __all__ = [
     "shape",
     "size",
     "size_value",
+    "strong",
     "tensor_type",
     "weak_type",
 ]
@@ -71,6 +72,11 @@ def weak_type(operand: Any) -> Weak | None:
     if type(operand) in (bool, int, float):  # np.float64 is a float, and strong
         return type(operand)
     return None
+
+
+def strong(operand: Any) -> Any:
+    """The operand, a Python number as an array of its 64-bit dtype."""
+    return np.asarray(operand) if type(operand) in (bool, int, float) else operand
 
 
 def mark_weak(value: Any, kind: Weak) -> Any:
