@@ -25,6 +25,7 @@ __all__ = [
     "ModelImportError",
     "RuntimeFailure",
     "UnsupportedError",
+    "place_of",
 ]
 
 
@@ -49,6 +50,7 @@ class UnsupportedError(ModelImportError):
 
     def __init__(self, items: list[str], remedy: str = "") -> None:
         self.items = items
+        self.remedy = remedy
         count = len(items)
         head = f"the model needs {count} thing{'s' * (count != 1)} that ix does not support"
         lines = "".join(f"\n  - {item}" for item in items)
@@ -65,8 +67,12 @@ class CompileError(IxError):
 
     def __init__(self, op: Any, message: str) -> None:
         self.op_name = "" if op is None else op.operation.name
-        where = "" if op is None else f"{_location(op)}: error: '{self.op_name}' "
-        super().__init__(where + message)
+        if op is not None:
+            place, source_op = place_of(op.operation.location)
+            of = f" of '{source_op}'" if place and source_op else ""
+            where = place or source_op or "<unknown>"
+            message = f"{where}: error: '{self.op_name}'{of} {message}"
+        super().__init__(message)
 
 
 class ArtifactError(IxError):
@@ -77,10 +83,21 @@ class RuntimeFailure(IxError):
     """An executable could not run: memory, device, or it was closed."""
 
 
-def _location(op: Any) -> str:
-    """`file:line:col` of an operation, or its location's text."""
-    location = op.operation.location
+def place_of(location: Any) -> tuple[str, str]:
+    """What an MLIR location says: `file:line:column`, and the name of the source op.
+
+    Either is empty where the location does not have it. Of a fused location the first
+    part that says anything counts; of a call, the callee.
+    """
     if hasattr(location, "filename"):
-        return f"{location.filename}:{location.start_line}:{location.start_col}"
-    text = str(location)
-    return text[4:-1] if text.startswith("loc(") else text
+        start = f"{location.start_line}:{location.start_col}"
+        return f"{location.filename}:{start}", ""
+    if hasattr(location, "child_loc"):
+        return place_of(location.child_loc)[0], location.name_str
+    if hasattr(location, "callee"):
+        return place_of(location.callee)
+    for part in getattr(location, "locations", ()):
+        place, name = place_of(part)
+        if place or name:
+            return place, name
+    return "", ""

@@ -100,12 +100,13 @@ class InferenceSession:
         *,
         dims: Mapping[str, Any] | None = None,
     ) -> None:
-        from ix.importer.onnx import load_model
+        from ix.importer.onnx import load_model, require_supported_inputs
 
         self._options = sess_options or SessionOptions()
         self._provider, self._provider_options = _chosen(providers, provider_options)
         self._dims = {**self._options.free_dimension_overrides, **(dims or {})}
         self._model = load_model(path_or_bytes)
+        require_supported_inputs(self._model)
         self._inputs = [NodeArg.of(each) for each in self._model.inputs()]
         self._outputs = [NodeArg.of(each) for each in self._model.proto.graph.output]
         self._programs: OrderedDict[Any, _Program] = OrderedDict()
@@ -275,7 +276,7 @@ class InferenceSession:
                 array = arrays[each.name]
                 sizes.append((array.shape, array.tobytes()))
             else:
-                shape = shapes[each.name] if each.name in shapes else None
+                shape = shapes.get(each.name)
                 sizes.append(self._open_sizes(each, shape))
         return tuple(sizes)
 

@@ -282,8 +282,8 @@ class OrtValue:
         source = np.asarray(array)
         if source.shape != self._array.shape or source.dtype != self._array.dtype:
             raise InputError(
-                f"update_inplace needs {self._array.dtype} {self._array.shape}, but got "
-                f"{source.dtype} {source.shape}"
+                f"update_inplace needs {self._array.dtype} {self._array.shape}, but "
+                f"got {source.dtype} {source.shape}; convert it"
             )
         np.copyto(self._array, source)
 

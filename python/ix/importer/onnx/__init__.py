@@ -10,17 +10,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ix.importer.onnx.importer import import_onnx
+    from ix.importer.onnx.importer import import_onnx, require_supported_inputs
     from ix.importer.onnx.load import OnnxModel, load_model
     from ix.importer.onnx.node import ValuesNeeded
 
-__all__ = ["OnnxModel", "ValuesNeeded", "import_onnx", "load_model"]
+__all__ = [
+    "OnnxModel",
+    "ValuesNeeded",
+    "import_onnx",
+    "load_model",
+    "require_supported_inputs",
+]
 
 _PLACES = {
     "OnnxModel": "load",
     "ValuesNeeded": "node",
     "import_onnx": "importer",
     "load_model": "load",
+    "require_supported_inputs": "importer",
 }
 
 

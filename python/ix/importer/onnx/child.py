@@ -18,7 +18,7 @@ import sys
 from google.protobuf.message import DecodeError
 from onnx import ModelProto
 
-from ix.errors import ModelImportError
+from ix.errors import ModelImportError, UnsupportedError
 from ix.importer.onnx.validate import validate
 from ix.importer.onnx.wire import skeleton
 
@@ -35,6 +35,10 @@ def main(descriptor: int, address_bytes: int, seconds: int) -> None:
     out = sys.stdout.buffer
     try:
         compact, spans = _read(descriptor)
+    except UnsupportedError as error:
+        report = {"unsupported": error.items, "remedy": error.remedy}
+        out.write(json.dumps(report).encode() + b"\n")
+        return
     except ModelImportError as error:
         out.write(json.dumps({"error": str(error)}).encode() + b"\n")
         return

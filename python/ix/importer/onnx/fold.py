@@ -219,6 +219,7 @@ def _expand(node: Node, value: Array, shape: Array) -> Array | None:
 def _range(node: Node, start: Array, limit: Array, delta: Array) -> Array | None:
     if _symbolic(start, limit, delta) or not np.any(delta):
         return None
+    start, limit, delta = (each.reshape(()) for each in (start, limit, delta))
     count = np.ceil((limit.astype(float) - start) / delta)
     if not 0 <= count <= MAX_FOLDED:
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from onnx import FunctionProto, TensorProto, TypeProto, defs, helper
+from onnx import FunctionProto, NodeProto, TensorProto, TypeProto, defs, helper
 
 from ix.importer import builder as b
 from ix.importer.onnx.node import Node
@@ -39,7 +39,7 @@ def standard_body(node: Node) -> Any | None:
         types = [
             _type_of(node.optional(index)) for index in range(len(node.raw_inputs))
         ]
-        proto = node.proto.SerializeToString()
+        proto = _resolved(node).SerializeToString()
         data = _versioned(
             lambda v: schema.get_context_dependent_function_with_opset_version(
                 v, proto, types
@@ -50,6 +50,19 @@ def standard_body(node: Node) -> Any | None:
         if data:
             return FunctionProto.FromString(data)
     return None
+
+
+def _resolved(node: Node) -> Any:
+    """The node's proto with the values of attributes that refer to a caller's."""
+    proto = NodeProto()
+    proto.CopyFrom(node.proto)
+    del proto.attribute[:]
+    for name, value in node.attributes.items():
+        attribute = proto.attribute.add()
+        attribute.CopyFrom(value)
+        attribute.name = name
+        attribute.ClearField("ref_attr_name")
+    return proto
 
 
 def _versioned(
@@ -78,14 +91,14 @@ def call(run: Callable[[Any, Scope], None], function: Any, node: Node) -> Sequen
     Args:
         run: Imports nodes in a scope.
     """
-    opsets = {
+    opsets = node.scope.opsets | {
         "" if each.domain == "ai.onnx" else each.domain: each.version
         for each in function.opset_import
     }
     attributes = {each.name: each for each in function.attribute_proto}
     attributes |= _defaults(node)
     attributes |= node.attributes
-    scope = Scope(opsets or {"": node.opset}, attributes)
+    scope = Scope(opsets, attributes)
     for index, name in enumerate(function.input):
         given = index < len(node.raw_inputs)
         scope.define(name, node.raw_inputs[index] if given else None)

@@ -145,7 +145,7 @@ class GraphImporter:
             self.issues.append(f"{where} {error}")
         except Unsupported as error:
             self.issues.append(f"{where} {error}")
-        except (InputError, TypeError) as error:
+        except InputError as error:
             self.issues.append(f"{where}: {error}")
         except UnsupportedError as error:
             self.issues += error.items
@@ -184,8 +184,8 @@ class GraphImporter:
             known = [size for size in shape if not isinstance(size, DimExpr)]
             if math.prod(known) > MAX_ELEMENTS:
                 raise ModelImportError(
-                    f"needs an output of at most 2^40 elements, but its shape is {shape}"
-                    "; the model is damaged or not meant for one machine"
+                    "needs an output of at most 2^40 elements, but its shape is "
+                    f"{shape}; the model is damaged or not meant for one machine"
                 )
         return outputs
 

@@ -16,7 +16,7 @@ from ix.importer.onnx.tensors import dtype_of, type_name
 from ix.importer.program import Module, Program
 from ix.importer.promotion import SUPPORTED
 
-__all__ = ["Bounds", "import_onnx"]
+__all__ = ["Bounds", "import_onnx", "require_supported_inputs"]
 
 Bounds = int | tuple[int, int] | Dim
 """The size of a dimension, or its smallest and largest."""
@@ -47,7 +47,7 @@ def import_onnx(
     """
     loaded = model if isinstance(model, OnnxModel) else load_model(model)
     inputs = loaded.inputs()
-    _require_supported(inputs)
+    require_supported_inputs(loaded)
     sizes = _Sizes(shapes or {}, dims or {})
     name = re.sub(r"\W", "_", loaded.proto.graph.name) or "main"
     with Module(name) as module:
@@ -65,18 +65,27 @@ def import_onnx(
         return module.finish(results)
 
 
-def _require_supported(inputs: Sequence[Any]) -> None:
-    """Raises unless ix has the type of every input."""
+def require_supported_inputs(model: OnnxModel) -> None:
+    """Checks the types of the inputs, which needs no import.
+
+    Raises:
+        UnsupportedError: Lists the inputs whose type ix lacks.
+    """
     issues = []
-    for each in inputs:
+    for each in model.inputs():
         kind = each.type.WhichOneof("value")
         if kind != "tensor_type":
             issues.append(f"input {each.name!r} is no tensor, but {kind or 'untyped'}")
-        elif dtype_of(each.type.tensor_type.elem_type) not in SUPPORTED:
+        elif not _has_type(each.type.tensor_type.elem_type):
             element = type_name(each.type.tensor_type.elem_type)
             issues.append(f"input {each.name!r} has element type {element}")
     if issues:
         raise UnsupportedError(issues)
+
+
+def _has_type(number: int) -> bool:
+    dtype = dtype_of(number)  # and NumPy takes None for float64
+    return dtype is not None and dtype in SUPPORTED
 
 
 def _value(info: Any, value: Any) -> np.ndarray[Any, Any]:

@@ -10,6 +10,8 @@ from ix.importer import builder as b
 from ix.importer.onnx.node import Handler, Node, Unsupported
 from ix.importer.onnx.windows import Window, window
 
+_MAX_DET = 4
+
 __all__ = ["CONTRACTION", "integer_conv", "integer_matmul"]
 
 
@@ -142,10 +144,49 @@ def _transposed_window(node: Node) -> Window:
     return Window(kernel, strides, dilations, low, high, [0] * count, extra)
 
 
+def _einsum(node: Node) -> Any:
+    operands = [node.input(index) for index in range(len(node.raw_inputs))]
+    return b.einsum(node.text("equation"), *operands)
+
+
+def _det(node: Node) -> Any:
+    """The determinant of small matrices, by minors of the first row."""
+    size = node.sizes(0)[-1]
+    if size > _MAX_DET:
+        raise Unsupported(f"has matrices of {size}, but the limit is {_MAX_DET}")
+    x = node.input(0)
+    rows = [
+        [
+            b.squeeze(
+                b.slice_axis(b.slice_axis(x, -2, i, i + 1), -1, j, j + 1), [-2, -1]
+            )
+            for j in range(size)
+        ]
+        for i in range(size)
+    ]
+    return _minors(rows)
+
+
+def _minors(rows: list[list[Any]]) -> Any:
+    if len(rows) == 1:
+        return rows[0][0]
+    total = None
+    for column, entry in enumerate(rows[0]):
+        rest = [row[:column] + row[column + 1 :] for row in rows[1:]]
+        part = b.mul(entry, _minors(rest))
+        if total is None:
+            total = part
+        else:
+            total = b.sub(total, part) if column % 2 else b.add(total, part)
+    return total
+
+
 CONTRACTION: dict[str, Handler] = {
     "Conv": _conv,
     "ConvInteger": _conv_integer,
     "ConvTranspose": _conv_transpose,
+    "Det": _det,
+    "Einsum": _einsum,
     "Gemm": _gemm,
     "MatMul": _matmul,
     "MatMulInteger": _matmul_integer,

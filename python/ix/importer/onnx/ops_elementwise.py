@@ -14,6 +14,8 @@ from ix.importer.onnx.node import Handler, Node, Unsupported
 
 __all__ = ["ELEMENTWISE", "convert"]
 
+_BOOL_BYTES = {("b", np.dtype(np.int8)), ("b", np.dtype(np.uint8))}
+_INT4 = np.dtype(ml_dtypes.int4)
 _FLOAT8 = (np.dtype(ml_dtypes.float8_e4m3fn), np.dtype(ml_dtypes.float8_e5m2))
 
 
@@ -62,12 +64,17 @@ def _power(node: Node) -> Any:
 
 def _shift(node: Node) -> Any:
     left = node.text("direction") == "LEFT"
-    function = b.shift_left if left else b.shift_right
     value, amount = node.input(0), node.input(1)
-    # A shift by the width or more gives 0, which the op leaves open.
     bits = 8 * node.dtype(0).itemsize
+    # Outside of 0..bits − 1 the op leaves the result open: here it is 0, but a shift
+    # right leaves the sign.
     safe = b.bitwise_and(amount, np.asarray(bits - 1, node.dtype(1)))
-    return b.select(b.lt(amount, bits), function(value, safe), 0)
+    shifted = (b.shift_left if left else b.shift_right)(value, safe)
+    beyond: Any = 0
+    if not left and node.dtype(0).kind == "i":
+        beyond = b.select(b.lt(value, 0), -1, 0)
+    inside = b.logical_and(b.ge(amount, 0), b.lt(amount, bits))
+    return b.select(inside, shifted, b.cast(beyond, node.dtype(0)))
 
 
 def _is_infinite(node: Node) -> Any:
@@ -79,7 +86,7 @@ def _is_infinite(node: Node) -> Any:
     if positive and negative:
         return b.isinf(value)
     if not positive and not negative:
-        return b.ne(value, value) if False else b.logical_and(b.isinf(value), False)
+        return b.broadcast_to(np.asarray(False), node.shape(0))
     return b.eq(value, math.inf if positive else -math.inf)
 
 
@@ -186,7 +193,21 @@ def convert(value: Any, dtype: np.dtype[Any], saturate: bool = True) -> Any:
         if b.dtype(value) in _FLOAT8 or b.dtype(value).kind in "iub":
             wide = b.cast(value, np.float32)
         value = b.clip(wide, -largest, largest)
+    if dtype == _INT4 and b.dtype(value).kind == "f":
+        # Out of range is undefined; by way of int32 it wraps, as everywhere else.
+        value = b.cast(value, np.int32)
     return b.cast(value, dtype)
+
+
+def _bit_cast(node: Node) -> Any:
+    """The same bits as another type: between bytes a cast keeps them."""
+    dtype = node.dtype_attribute("to")
+    if dtype == node.dtype(0):
+        return node.input(0)
+    bytes_ = {np.dtype(np.int8), np.dtype(np.uint8)}
+    if {dtype, node.dtype(0)} == bytes_ or (node.dtype(0).kind, dtype) in _BOOL_BYTES:
+        return b.cast(node.input(0), dtype)
+    raise Unsupported(f"reads {node.dtype(0)} as {dtype}, which ix cannot")
 
 
 def _dropout(node: Node) -> Any:
@@ -213,6 +234,7 @@ ELEMENTWISE: dict[str, Handler] = {
     "Asinh": _unary(b.asinh),
     "Atan": _unary(b.atan),
     "Atanh": _unary(b.atanh),
+    "BitCast": _bit_cast,
     "BitShift": _shift,
     "BitwiseAnd": _binary(b.bitwise_and),
     "BitwiseNot": _unary(b.bitwise_not),
@@ -252,6 +274,8 @@ ELEMENTWISE: dict[str, Handler] = {
     "Mul": _binary(b.mul),
     "Neg": _unary(b.neg),
     "Not": _test(b.logical_not),
+    "OptionalGetElement": lambda node: node.input(0),
+    "OptionalHasElement": lambda node: np.asarray(node.has(0)),
     "Or": _binary(b.logical_or),
     "PRelu": _prelu,
     "Pow": _power,

@@ -26,7 +26,7 @@ def sizes_from(node: Node, index: int, what: str) -> list[Any]:
 
 
 def axes_of(node: Node, index: int, rank: int) -> list[int] | None:
-    """Axes from an input (later opsets) or an attribute, normalised; None: not given."""
+    """Axes from an input or (before) an attribute, normalised; None: not given."""
     if node.has(index):
         axes = node.constant_integers(index, "list of axes")
     elif node.has_attribute("axes"):

@@ -222,8 +222,10 @@ def _run(
 
 
 def _outputs(runs: Sequence[Any], states: int, batch_first: bool) -> list[Any]:
-    """Y[time, direction, batch, hidden] and the last states[direction, batch, hidden];
-    with batch first, [batch, time, direction, hidden] and [batch, direction, hidden]."""
+    """Y[time, direction, batch, hidden] and the last states[direction, batch, hidden].
+
+    With batch first: [batch, time, direction, hidden], [batch, direction, hidden].
+    """
     everything = b.stack([run[0] for run in runs], 1)
     last = [b.stack([run[1][at] for run in runs], 0) for at in range(states)]
     if batch_first:

@@ -44,6 +44,31 @@ def _prod(x: Any, axes: list[int], keepdims: bool) -> Any:
     return b.prod(x, axes, keepdims, b.dtype(x))
 
 
+def _extremum(function: Any, of_nothing: float) -> Any:
+    """A maximum or minimum; of no elements it is what any other would replace."""
+
+    def reduced(x: Any, axes: list[int], keepdims: bool) -> Any:
+        sizes = b.shape(x)
+        if not any(isinstance(sizes[axis], int) and not sizes[axis] for axis in axes):
+            return function(x, axes, keepdims)
+        kept = [1 if at in axes else size for at, size in enumerate(sizes)]
+        if not keepdims:
+            kept = [size for at, size in enumerate(sizes) if at not in axes]
+        return b.broadcast_to(_limit(b.dtype(x), of_nothing), kept)
+
+    return reduced
+
+
+def _limit(dtype: np.dtype[Any], sign: float) -> Any:
+    """The least (sign −1) or greatest value of a type."""
+    if dtype.kind == "b":
+        return np.asarray(sign > 0)
+    if dtype.kind in "iu":
+        info = np.iinfo(dtype)
+        return np.asarray(info.max if sign > 0 else info.min, dtype)
+    return np.asarray(sign * np.inf, np.float32).astype(dtype)
+
+
 def _mean(x: Any, axes: list[int], keepdims: bool) -> Any:
     """Of integers: the truncated quotient."""
     if b.dtype(x).kind not in "iu":
@@ -59,7 +84,10 @@ def _log_sum_exp(node: Node) -> Any:
     if not axes and node.flag("noop_with_empty_axes"):
         return x
     over = axes or list(range(node.rank(0)))
-    return b.logsumexp(x, over, keepdims=node.flag("keepdims", True))
+    keepdims = node.flag("keepdims", True)
+    if 0 in [node.shape(0)[axis] for axis in over]:
+        return _extremum(None, -1.0)(x, over, keepdims)
+    return b.logsumexp(x, over, keepdims=keepdims)
 
 
 REDUCTION: dict[str, Handler] = {
@@ -67,9 +95,9 @@ REDUCTION: dict[str, Handler] = {
     "ReduceL2": _reduce(_sum, b.square, b.sqrt),
     "ReduceLogSum": _reduce(_sum, after=b.log),
     "ReduceLogSumExp": _log_sum_exp,
-    "ReduceMax": _reduce(b.amax),
+    "ReduceMax": _reduce(_extremum(b.amax, -1.0)),
     "ReduceMean": _reduce(_mean),
-    "ReduceMin": _reduce(b.amin),
+    "ReduceMin": _reduce(_extremum(b.amin, 1.0)),
     "ReduceProd": _reduce(_prod),
     "ReduceSum": _reduce(_sum),
     "ReduceSumSquare": _reduce(_sum, b.square),

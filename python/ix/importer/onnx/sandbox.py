@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 
-from ix.errors import ModelImportError
+from ix.errors import ModelImportError, UnsupportedError
 from ix.importer.onnx.wire import Span
 
 __all__ = ["MAX_BYTES", "parse"]
@@ -82,6 +82,8 @@ def _answer(
     report = json.loads(head)
     if "error" in report:
         raise ModelImportError(f"{what}: {report['error']}")
+    if "unsupported" in report:
+        raise UnsupportedError(report["unsupported"], report["remedy"])
     return compact, [Span(*span) for span in report["spans"]]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from onnx import AttributeProto, TensorProto
 
-from ix.errors import ModelImportError
+from ix.errors import ModelImportError, UnsupportedError
 from ix.importer.onnx.tensors import element_count
 
 __all__ = ["MAX_DEPTH", "MAX_NODES", "OPSETS", "opset_versions", "validate"]
@@ -67,7 +67,7 @@ def opset_versions(model: Any) -> dict[str, int]:
     """Domain → version, as the model imports them ("ai.onnx" is "").
 
     Raises:
-        ModelImportError: A version that ix does not know.
+        UnsupportedError: A version that ix does not know.
     """
     versions: dict[str, int] = {}
     local = {function.domain for function in model.functions}
@@ -75,10 +75,12 @@ def opset_versions(model: Any) -> dict[str, int]:
         domain = "" if opset.domain == "ai.onnx" else opset.domain
         known = OPSETS.get(domain) or _UNUSED.get(domain)
         if known and not known[0] <= opset.version <= known[1]:
-            raise ModelImportError(
-                f"domain {domain or 'ai.onnx'!r} needs an opset from {known[0]} to "
-                f"{known[1]}, but the model imports {opset.version}; convert it with "
-                "onnx.version_converter"
+            raise UnsupportedError(
+                [
+                    f"opset {opset.version} of domain {domain or 'ai.onnx'!r} (ix has "
+                    f"{known[0]} to {known[1]})"
+                ],
+                "convert the model with onnx.version_converter",
             )
         if known or domain in local or domain not in versions:
             versions[domain] = opset.version
