@@ -84,8 +84,8 @@ class AffineOp(NormalizationOp):
         cls.require_floats(operands[0])
         require(
             len(operands) == 1 + sum(flags),
-            f"needs {sum(flags)} operands after the input, as has_scale and has_bias "
-            f"say, got {len(operands) - 1}",
+            f"needs {sum(flags)} operands after the input, as the flags say, "
+            f"got {len(operands) - 1}",
         )
         require_same_elements(operands)
         for operand in operands[1:]:
