@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from itertools import groupby
 from typing import Any
 
-from ix.errors import CompileError, InputError
+from ix.errors import CompileError, InputError, place_of
 from ix.mlir import PassManager, ir
 from ix.passes.definition import Pass
 from ix.passes.instrumentation import Instrumentation
@@ -142,8 +142,9 @@ def _diagnostics(error: ir.MLIRError) -> str:
     """The diagnostics of an upstream failure, one a line, locations first."""
     lines: list[str] = []
     for each in error.error_diagnostics:
-        location = str(each.location).removeprefix("loc(").removesuffix(")")
-        lines.append(f"{location.replace(chr(34), '')}: error: {each.message}\n")
+        # A diagnostic's location comes as the base class; its attribute knows better.
+        place, source_op = place_of(ir.Location.from_attr(each.location.attr))
+        lines.append(f"{place or source_op or '<unknown>'}: error: {each.message}\n")
     return "".join(lines)
 
 

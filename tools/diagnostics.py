@@ -39,7 +39,8 @@ class Diagnostic:
 
 def from_mlir(diagnostic: Any, file_name: str) -> list[Diagnostic]:
     """An MLIR diagnostic and its notes; the unnamed source "-" becomes `file_name`."""
-    file, line, column = _position(diagnostic.location)
+    location = ir.Location.from_attr(diagnostic.location.attr)  # of its own class
+    file, line, column = _position(location)
     severity = diagnostic.severity.name.lower()
     found = Diagnostic(
         severity,

@@ -211,6 +211,34 @@ def test_an_exception_of_a_pattern_keeps_its_type_and_names_the_pass() -> None:
     assert caught.value.__notes__ == ["while running the pass 'ix-refuse'"]
 
 
+@pytest.mark.parametrize(
+    ("location", "text"),
+    [
+        ('loc("f.py":3:4)', "f.py:3:4: error: 'arith.addf' needs"),
+        (
+            'loc("layer/Add"("f.py":3:4))',
+            "f.py:3:4: error: 'arith.addf' of 'layer/Add' needs",
+        ),
+        ('loc("layer/Add")', "layer/Add: error: 'arith.addf' needs"),
+        ('loc(fused[unknown, "f.py":3:4])', "f.py:3:4: error: 'arith.addf' needs"),
+        (
+            'loc(callsite("f.py":3:4 at "g.py":5:6))',
+            "f.py:3:4: error: 'arith.addf' needs",
+        ),
+        ("loc(unknown)", "<unknown>: error: 'arith.addf' needs"),
+    ],
+)
+def test_an_error_leads_with_the_place_and_the_source_op(
+    location: str, text: str
+) -> None:
+    module = parse(f"""func.func @f(%x: f32) -> f32 {{
+      %0 = arith.addf %x, %x : f32 {location}
+      return %0 : f32
+    }}""")
+    (op,) = ops_in(module, arith.AddFOp)
+    assert str(CompileError(op, "needs more")).startswith(text)
+
+
 def test_wrong_replacements_are_bugs_of_the_pattern() -> None:
     @pattern(arith.AddFOp)
     def give_two(op: arith.AddFOp) -> list[ir.Value]:
