@@ -75,6 +75,20 @@ class Call:
             if not fixed
         ]
 
+    def is_flat(self) -> bool:
+        """Whether every argument is one leaf, not a nest."""
+        return all(
+            argument.kind is None
+            for group in self.tree.children
+            for argument in group.children
+        )
+
+    def static_names(self) -> list[str]:
+        """The names of the static leaves."""
+        return [
+            name for name, fixed in zip(self.names, self.static, strict=True) if fixed
+        ]
+
     def rebuild(self, traced: Iterable[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """(args, kwargs) with the traced leaves replaced, static ones kept."""
         replaced = iter(traced)

@@ -1,0 +1,320 @@
+"""`ix.jit`: a call → a signature → a cached executable → a launch.
+
+A call whose arguments have been seen before costs one tuple, one look-up and the
+launch; nothing of the importer or the compiler is imported for it.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from ix.errors import InputError
+
+if TYPE_CHECKING:
+    from ix.importer.program import Program
+    from ix.importer.trace.arguments import Call, Parameters
+    from ix.importer.trace.pytree import Tree
+    from ix.runtime.executable import Executable
+
+__all__ = ["Compiled", "Jitted", "Lowered", "jit"]
+
+MAX_FAST_KEYS = 4096
+"""Exact signatures remembered; with dynamic dimensions many lead to one program."""
+
+Options = dict[str, Any]
+Launch = Callable[[Sequence[Any]], Any]
+
+
+@overload
+def jit(function: Callable[..., Any], /, **options: Any) -> Jitted: ...
+@overload
+def jit(
+    function: None = None, /, **options: Any
+) -> Callable[[Callable[..., Any]], Jitted]: ...
+def jit(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    target: Any = "cpu",
+    dims: Mapping[str, Any] | None = None,
+    static_argnames: str | Sequence[str] = (),
+    static_argnums: int | Sequence[int] = (),
+    num_threads: int | None = None,
+    **options: Any,
+) -> Any:
+    """Compiles a NumPy-style function when it is called; a decorator or a function.
+
+    Each combination of dtypes, shapes and static values is compiled once. Arrays from
+    outside of the function are captured as they are at its first call.
+
+    Args:
+        function: Takes and returns arrays, or nests of them; runs NumPy functions.
+        target: What to compile for; "cpu" is this machine.
+        dims: Argument name → its dynamic axes, {0: ix.Dim("batch", 1, 64)}, or a list
+            with an entry for each axis (None: static). One program serves all sizes.
+        static_argnames, static_argnums: Parameters that are part of the program: it is
+            compiled again for each of their values, which must be hashable.
+        num_threads: Threads of one call; None: IX_NUM_THREADS, else all processors.
+        options: What else `compile_program` takes.
+
+    Raises:
+        InputError: A static parameter that the function does not have (at the first
+            call, like every error of an argument).
+    """
+    settings = {"target": target, "num_threads": num_threads, **options}
+
+    def decorate(inner: Callable[..., Any]) -> Jitted:
+        return Jitted(inner, dims or {}, static_argnames, static_argnums, settings)
+
+    return decorate if function is None else decorate(function)
+
+
+class Jitted:
+    """A function that is compiled for the arguments it is called with.
+
+    Calls may come from several threads; a new signature is compiled by one of them
+    while the others wait. On tracers it runs the function itself, so that jitted
+    functions may call each other.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        dims: Mapping[str, Any],
+        static_argnames: str | Sequence[str],
+        static_argnums: int | Sequence[int],
+        options: Options,
+    ) -> None:
+        functools.update_wrapper(self, function)
+        self._function = function
+        self._dims = dict(dims)
+        self._static = (static_argnames, static_argnums)
+        self._options = options
+        self._fast: dict[Any, Launch] = {}
+        self._programs: dict[Any, Compiled] = {}
+        self._lock = threading.RLock()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            names: Any = tuple(kwargs)
+            flat: Sequence[Any] = (*args, *kwargs.values())
+        else:
+            names, flat = None, args
+        try:
+            key = (names, *[(a.__class__, a.dtype, a.shape) for a in flat])
+            launch = self._fast.get(key)
+        except (AttributeError, TypeError):  # a number, a nest, an unhashable shape
+            key = launch = None
+        if launch is None:
+            return self._call_new(args, kwargs, key)
+        return launch(flat)
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """The method of an instance: a jitted function with programs of its own."""
+        if instance is None:
+            return self
+        bound = Jitted(
+            self._function.__get__(instance, owner),
+            self._dims,
+            *self._static,
+            self._options,
+        )
+        try:  # shadows this descriptor, which defines no __set__
+            instance.__dict__[self._function.__name__] = bound
+        except AttributeError:  # the class has __slots__
+            return bound
+        return bound
+
+    def lower(self, *args: Any, **kwargs: Any) -> Lowered:
+        """Traces the function for these arguments and stops before compiling.
+
+        Args:
+            args, kwargs: As for a call; `ix.ShapeDtype` may stand for arrays.
+        """
+        from ix.importer.trace.function import trace_call
+
+        call = self._parameters.split(args, kwargs)
+        program = trace_call(self._function, call, self._dims)
+        return Lowered(program, call, self._parameters, self._options)
+
+    @functools.cached_property
+    def _parameters(self) -> Parameters:
+        from ix.importer.trace.arguments import Parameters
+
+        return Parameters(self._function, *self._static)
+
+    def _call_new(self, args: Any, kwargs: dict[str, Any], key: Any) -> Any:
+        """A call whose exact signature is not known, or that has no fast key."""
+        from ix.importer.trace.tracer import Tracer
+
+        call = self._parameters.split(args, kwargs)
+        if any(isinstance(leaf, Tracer) for leaf in call.leaves):
+            return self._function(*args, **kwargs)
+        signature = _signature(call, self._dims)
+        compiled = self._programs.get(signature)
+        if compiled is None:
+            with self._lock:
+                compiled = self._programs.get(signature)
+                if compiled is None:
+                    compiled = self.lower(*args, **kwargs).compile()
+                    self._programs[signature] = compiled
+        if key is not None and not any(call.static) and call.is_flat():
+            if len(self._fast) >= MAX_FAST_KEYS:
+                self._fast.clear()
+            self._fast[key] = compiled.launcher(call, tuple(kwargs), len(args))
+        return compiled.launch(call)
+
+
+class Lowered:
+    """A function traced for some arguments: lower → compile → call, as in JAX."""
+
+    def __init__(
+        self, program: Program, call: Call, parameters: Parameters, options: Options
+    ) -> None:
+        self.program = program
+        self._call = call
+        self._parameters = parameters
+        self._options = options
+
+    @property
+    def module(self) -> Any:
+        """The MLIR module as it was imported."""
+        return self.program.module
+
+    def as_text(self, stage: str = "import") -> str:
+        """The module after a stage: import, graph, precision, sparsity, linalg, …
+
+        Raises:
+            InputError: There is no such stage.
+            CompileError: A pass refuses the program.
+        """
+        from ix.compiler import lower
+
+        return str(lower(self.program, self._options["target"], stage))
+
+    def compile(self) -> Compiled:
+        """Compiles for the target.
+
+        Raises:
+            CompileError: The program cannot be compiled for it.
+        """
+        from ix.compiler import compile_program
+
+        executable = compile_program(self.program, **self._options)
+        tree = self.program.output_tree
+        return Compiled(executable, tree, self._call, self._parameters)
+
+
+class Compiled:
+    """An executable with the signature and the nests of the function it came from.
+
+    Calling it with arguments of another signature raises `InputError`.
+    """
+
+    def __init__(
+        self,
+        executable: Executable,
+        output_tree: Tree,
+        call: Call,
+        parameters: Parameters,
+    ) -> None:
+        from ix.importer.trace.pytree import LEAF, rebuilder
+
+        self.executable = executable
+        self._tree, self._static = call.tree, _static_values(call)
+        self._parameters = parameters
+        self._single = output_tree == LEAF
+        self._rebuild = rebuilder(output_tree)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        call = self._parameters.split(args, kwargs)
+        if call.tree != self._tree or _static_values(call) != self._static:
+            raise InputError(
+                "a compiled function needs arguments nested as those it was compiled "
+                "for, and the same static values, but they differ; lower it again"
+            )
+        return self.launch(call)
+
+    def launch(self, call: Call) -> Any:
+        """Runs the program on a call's traced leaves."""
+        leaves = call.dynamic()
+        return self._nested(self.executable.run_flat(leaves), _torch_of(leaves))
+
+    def launcher(self, call: Call, names: tuple[str, ...], count: int) -> Launch:
+        """The shortest way from a flat call of this signature to its result.
+
+        Args:
+            call: A call whose arguments are all traced arrays.
+            names: Its keyword arguments, in the order of the call.
+            count: How many positional arguments stand before them.
+        """
+        run, single, nested = self.executable.run_flat, self._single, self._nested
+        torch = _torch_of(call.leaves)
+        if torch is None and not names:
+            if single:
+                return lambda flat: run(flat)[0]
+            return lambda flat: nested(run(flat), None)
+        order = [*range(count), *(count + names.index(each) for each in sorted(names))]
+        return lambda flat: nested(run([flat[at] for at in order]), torch)
+
+    def _nested(self, outputs: Iterable[Any], torch: Any) -> Any:
+        if torch is not None:
+            outputs = [_as_torch(each, torch) for each in outputs]
+        return self._rebuild(iter(outputs))
+
+
+def _signature(call: Call, dims: Mapping[str, Any]) -> Any:
+    """What decides about the program: the nest, static values, dtypes and shapes.
+
+    Sizes of dynamic axes are left out once they were checked against their bounds.
+
+    Raises:
+        InputError: A static value is not hashable, or an argument does not fit.
+    """
+    from ix.importer.trace.arguments import describe
+
+    parts: list[Any] = []
+    for name, leaf, fixed in zip(call.names, call.leaves, call.static, strict=True):
+        if fixed:
+            parts.append((type(leaf), leaf))
+        elif name in dims or not hasattr(leaf, "shape"):
+            described = describe(name, leaf, dims)
+            parts.append((described.spec, described.weak))
+        else:
+            parts.append((leaf.dtype, tuple(leaf.shape)))
+    signature = (call.tree, tuple(parts))
+    try:
+        hash(signature)
+    except TypeError:
+        raise InputError(
+            f"static arguments need to be hashable, but one of "
+            f"{', '.join(call.static_names())} is not; pass a tuple for a list, or an "
+            "array as a traced argument"
+        ) from None
+    return signature
+
+
+def _static_values(call: Call) -> list[Any]:
+    return [leaf for leaf, fixed in zip(call.leaves, call.static, strict=True) if fixed]
+
+
+def _torch_of(leaves: Iterable[Any]) -> Any:
+    """The module torch if a leaf is its tensor: results are tensors then."""
+    torch = sys.modules.get("torch")
+    if torch is None or not any(isinstance(leaf, torch.Tensor) for leaf in leaves):
+        return None
+    return torch
+
+
+def _as_torch(array: np.ndarray[Any, Any], torch: Any) -> Any:
+    """A tensor that shares an array's memory; short floats through their bits."""
+    if array.dtype.kind != "V" and array.dtype.isbuiltin == 1:
+        return torch.from_numpy(array)
+    bits = array.view(np.int16 if array.dtype.itemsize == 2 else np.uint8)
+    return torch.from_numpy(bits).view(getattr(torch, array.dtype.name))
