@@ -29,7 +29,7 @@ from ix.passes.linalg.generic import (
 from ix.passes.linalg.named_axes import Affine, Named, contract_named
 from ix.passes.linalg.padding import padded
 from ix.passes.linalg.projection import project
-from ix.passes.linalg.sizes import plus, times, window_count
+from ix.passes.linalg.sizes import floor_divided, plus, times, window_count
 
 
 def lower_conv(op: ix.ConvOp, operands: list[ir.Value]) -> Lowered:
@@ -126,10 +126,18 @@ def _grouped(op: Any, x: Named, filter: Named) -> tuple[Named, Named]:
     if op.groups == 1:
         return x.rename("c", "i"), filter
     outer, inner = ("o", "i") if isinstance(op, ix.ConvOp) else ("i", "o")
-    filter = filter.split(outer, "g", op.groups, outer)
-    x = x.split("c", "g", op.groups, "i")
-    single = [name for name in (inner, outer) if filter.size(name) == 1]
-    return x.drop([n for n in single if n == "i"]), filter.drop(single)
+    inputs = filter.size("i") if inner == "i" else _share(filter, outer, op.groups)
+    x = x.rename("c", "g") if inputs == 1 else x.split("c", "g", op.groups, "i")
+    if _share(filter, outer, op.groups) == 1:
+        filter = filter.rename(outer, "g")
+    else:
+        filter = filter.split(outer, "g", op.groups, outer)
+    return x, filter.drop([inner] if filter.size(inner) == 1 else [])
+
+
+def _share(filter: Named, name: str, groups: int) -> Size:
+    """Channels of one group."""
+    return floor_divided(filter.size(name), groups)
 
 
 def _phases(filter: Named, at: int, dilation: int, stride: int) -> Named:

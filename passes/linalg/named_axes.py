@@ -67,10 +67,10 @@ class Affine:
 
     def expr(self, loops: Sequence[str]) -> ir.AffineExpr:
         """The index as an affine expression over `loops`."""
-        total = ir.AffineConstantExpr.get(self.offset)
+        total = ir.AffineConstantExpr.get(0)
         for name, factor in self.factors.items():
-            total = ir.AffineDimExpr.get(loops.index(name)) * factor + total
-        return total
+            total = total + ir.AffineDimExpr.get(loops.index(name)) * factor
+        return total + self.offset
 
 
 def contract_named(
