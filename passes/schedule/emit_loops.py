@@ -9,12 +9,18 @@ from typing import Any
 
 from ix.errors import CompileError
 from ix.passes.schedule.kernel import Kernel, KernelCode
-from ix.passes.schedule.rules import loop, reduce, row
+from ix.passes.schedule.rules import attention, contraction, loop, reduce, row
 from ix.target import Target
 
 __all__ = ["RULES", "loops_of"]
 
-RULES = (row.apply, loop.apply, reduce.apply)
+RULES = (
+    attention.apply,
+    contraction.apply,
+    row.apply,
+    loop.apply,
+    reduce.apply,
+)
 
 
 def loops_of(function: Any, target: Target) -> KernelCode:

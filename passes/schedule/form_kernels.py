@@ -34,7 +34,8 @@ def form_kernels(module: Any) -> None:
     block = main.entry_block
     _copy_returned(block)
     ops = [op.operation.opview for op in list(block.operations)[:-1]]
-    returned = set(block.operations[len(block.operations) - 1].operation.operands)
+    terminator = block.operations[len(block.operations) - 1]
+    returned = {n for v in terminator.operation.operands for n in memory_names(v)}
     groups, records = form_groups(ops, sizes, ranges_of(module), returned)
     _Outliner(module, main, sizes, ops).run(groups)
     decisions = [_describe(record) for record in records]
@@ -111,18 +112,34 @@ def argument_names(main: Any, number: int, key: str) -> list[str]:
 def _copy_returned(block: Any) -> None:
     """Gives every result of @main a value of its own that a kernel writes.
 
-    An argument, a parameter, a reshape, a constant or a value returned twice is copied.
+    An argument, a parameter, a constant or a value returned twice is copied.
     """
     terminator = block.operations[len(block.operations) - 1]
     seen: set[Any] = set()
     for index, value in enumerate(list(terminator.operation.operands)):
-        producer = defining_op(value)
-        computed = producer is not None and kind_of(producer) not in ("leaf", "alias")
-        if not computed or value in seen:
+        root = memory_root(value)
+        producer = defining_op(root)
+        computed = producer is not None and kind_of(producer) != "leaf"
+        if not computed or root in seen:
             with ir.InsertionPoint(terminator), terminator.operation.location:
-                value = _copy(value)
+                value = root = _copy(value)
             terminator.operation.operands[index] = value
-        seen.add(value)
+        seen.add(root)
+
+
+def memory_names(value: Any) -> list[Any]:
+    """A value, and what the reshapes before it are made from; the last owns memory."""
+    names = [value]
+    op = defining_op(value)
+    while op is not None and kind_of(op) == "alias":
+        names.append(op.operation.operands[0])
+        op = defining_op(names[-1])
+    return names
+
+
+def memory_root(value: Any) -> Any:
+    """The value whose memory a chain of reshapes names."""
+    return memory_names(value)[-1]
 
 
 def _copy(value: Any) -> Any:
@@ -148,8 +165,8 @@ class _Outliner:
     def run(self, groups: list[Group]) -> None:
         block = self.main.entry_block
         terminator = block.operations[len(block.operations) - 1]
-        used_later = self._external_uses(groups)
         self.terminator = terminator
+        used_later = self._external_uses(groups)
         for group in groups:
             self._outline(group, used_later)
         for index, value in enumerate(list(terminator.operation.operands)):
@@ -159,28 +176,14 @@ class _Outliner:
                 op.operation.erase()
 
     def _external_uses(self, groups: list[Group]) -> set[Any]:
-        used = set(self.terminator_operands())
+        used = {n for v in self.terminator.operation.operands for n in memory_names(v)}
         for group in groups:
             members = {r for op in group.ops for r in op.operation.results}
             for op in [*group.inlined, *group.ops]:
                 for value in tensor_operands(op):
                     if value not in members:
-                        used.update(self._through_aliases(value))
+                        used.update(memory_names(value))
         return used
-
-    def terminator_operands(self) -> list[Any]:
-        block = self.main.entry_block
-        return list(block.operations[len(block.operations) - 1].operation.operands)
-
-    def _through_aliases(self, value: Any) -> list[Any]:
-        """A value and what the reshapes behind it name."""
-        chain = [value]
-        op = defining_op(value)
-        while op is not None and kind_of(op) == "alias":
-            value = op.operation.operands[0]
-            chain.append(value)
-            op = defining_op(value)
-        return chain
 
     def _now(self, value: Any) -> Any:
         """A value of the old program in the new one; reshapes are built again."""
@@ -440,9 +443,7 @@ class _KernelBuilder:
 
 def _is_constant(value: Any) -> bool:
     """Whether a tensor is a parameter or constant, reshaped or not."""
-    op = defining_op(value)
-    while op is not None and kind_of(op) == "alias":
-        op = defining_op(op.operation.operands[0])
+    op = defining_op(memory_root(value))
     return op is not None and kind_of(op) == "leaf"
 
 

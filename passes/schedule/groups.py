@@ -306,28 +306,49 @@ class _Former:
                 self._inline(group, returned)
 
     def _inline(self, group: Group, returned: set[Any]) -> None:
-        outputs = [v for v in group.axes if self._outside_users(v, group)]
-        if any(v in returned for v in group.axes):
+        views = all(is_cheap(op) for op in group.ops) and len(group.ops) <= 4
+        outputs, reshapes = self._seen_by_others(group, views)
+        if any(v in returned for v in [*group.axes, *outputs]):
+            self._record(group, group.ops[-1], False, "returned")
             return
         readers: list[Group] = []
         for value in outputs:
             for user in self._outside_users(value, group):
-                reader = self._holder(user)
-                if reader is None:
+                if any(user is reshape for reshape in reshapes):
+                    continue
+                reader = self._holders(user)
+                if not reader:
                     self._record(group, user, False, "reshaped")
                     return
                 readers += [r for r in reader if r not in readers]
-        views = all(is_cheap(op) for op in group.ops) and len(group.ops) <= 4
         reason = "inlined-view" if views else "inlined-once"
         for reader in readers:
             if not views and not self._read_once(group, outputs, reader, readers):
                 self._record(group, reader.ops[0], False, "read-often")
                 return
         for reader in readers:
-            reader.inlined = [*group.ops, *group.inlined, *reader.inlined]
-            saved = 2 * sum(self._bytes(v) for v in outputs)
+            reader.inlined = [*group.ops, *group.inlined, *reshapes, *reader.inlined]
+            saved = 2 * sum(self._bytes(v) for v in group.axes)
             self._record(group, reader.ops[0], True, reason, saved)
         self.groups.remove(group)
+
+    def _seen_by_others(self, group: Group, views: bool) -> tuple[list[Any], list[Any]]:
+        """What other groups read of a group, and the reshapes on the way.
+
+        A reshape of what is only a view goes with it; else it names memory.
+        """
+        outputs = [v for v in group.axes if self._outside_users(v, group)]
+        reshapes: list[Any] = []
+        pending = list(outputs) if views else []
+        while pending:
+            value = pending.pop()
+            for user in self._outside_users(value, group):
+                if kind_of(user) == "alias" and not self._holders(user):
+                    reshapes.append(user)
+                    result = user.operation.results[0]
+                    outputs.append(result)
+                    pending.append(result)
+        return outputs, reshapes
 
     def _record(
         self, group: Group, user: Any, fused: bool, reason: str, saved: int = 0
@@ -338,14 +359,13 @@ class _Former:
         inside = set(map(id, group.ops))
         return [u for u in self.users.get(value, []) if id(u) not in inside]
 
-    def _holder(self, user: Any) -> list[Group] | None:
-        """The groups that compute `user`; None for a reshape, which names memory."""
-        holders = [
+    def _holders(self, user: Any) -> list[Group]:
+        """The groups that compute `user`; none for a reshape that names memory."""
+        return [
             g
             for g in self.groups
             if any(o is user for o in g.ops) or any(o is user for o in g.inlined)
         ]
-        return holders or None
 
     def _read_once(
         self, group: Group, outputs: list[Any], reader: Group, readers: list[Group]

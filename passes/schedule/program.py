@@ -12,7 +12,12 @@ import numpy as np
 from ix.dialects.ix.program import elements_array
 from ix.mlir import defining_op, ir
 from ix.passes.schedule import storage
-from ix.passes.schedule.form_kernels import main_of, main_sizes, ranges_of
+from ix.passes.schedule.form_kernels import (
+    main_of,
+    main_sizes,
+    memory_root,
+    ranges_of,
+)
 from ix.passes.schedule.kernel import Packing
 from ix.passes.schedule.memory import Buffer, place
 from ix.runtime.sizes import Size, bounds, product
@@ -104,7 +109,7 @@ class _Reader:
             self.places[argument] = Place("input", number)
         ops = [op.operation.opview for op in block.operations]
         for number, value in enumerate(ops[-1].operation.operands):
-            self.places[value] = Place("output", number)
+            self.places[memory_root(value)] = Place("output", number)
         calls = [op for op in ops if op.operation.name == "func.call"]
         last_use = self._last_uses(calls)
         for number, call in enumerate(calls):
@@ -116,7 +121,7 @@ class _Reader:
         last: dict[Any, int] = {}
         for number, call in enumerate(calls):
             for operand in call.operation.operands:
-                last[_root(operand)] = number
+                last[memory_root(operand)] = number
         return last
 
     def _step(self, number: int, call: Any, last_use: dict[Any, int]) -> None:
@@ -156,7 +161,7 @@ class _Reader:
         )
 
     def _place(self, value: Any, packing: Packing | None) -> Place:
-        root = _root(value)
+        root = memory_root(value)
         if root in self.places:
             return self.places[root]
         op = defining_op(root)
@@ -174,18 +179,6 @@ class _Reader:
             self.numbers[key] = len(self.program.constants)
             self.program.constants.append(ConstantSource(key, name, data, packing))
         return Place("constant", self.numbers[key])
-
-
-def _root(value: Any) -> Any:
-    """The value whose memory a reshape names."""
-    op = defining_op(value)
-    while op is not None and op.operation.name in (
-        "tensor.expand_shape",
-        "tensor.collapse_shape",
-    ):
-        value = op.operation.operands[0]
-        op = defining_op(value)
-    return value
 
 
 def _dense_array(op: Any) -> np.ndarray:

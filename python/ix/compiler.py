@@ -47,7 +47,7 @@ def lower(program: Program, target: str | Target, stage: str) -> Any:
         CompileError: A pass refuses the program.
     """
     module = _copy(program, parse_target(target))
-    with module.context:
+    with module.context, ir.Location.unknown():
         for each in stages_through(stage):
             each.run(module)
     return module
@@ -74,7 +74,7 @@ def compile_program(
     chosen = parse_target(target)
     disk = default_cache() if cache else None
     module = _copy(program, chosen)
-    with module.context:
+    with module.context, ir.Location.unknown():
         digest = program_digest(module, chosen)
         compiled = load_program(disk, digest)
         if compiled is None:

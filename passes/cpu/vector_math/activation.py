@@ -19,9 +19,9 @@ def _times_sigmoid(x: Floats | float, v: Floats, lost: Floats | None = None) -> 
     The last power of two is applied at the end, so that a denormal is rounded once.
     """
     negative = v < 0.0
-    r, scale = steps(-abs(v))
     if lost is not None:
-        r = r + select(negative, lost, -lost)
+        lost = select(negative, lost, -lost)
+    r, scale = steps(-abs(v), lost)
     small = polynomial_expm1(r)
     first = fma(scale.first, small, scale.first)
     product = first if isinstance(x, float) else fma(x, small, x) * scale.first

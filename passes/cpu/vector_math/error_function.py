@@ -6,7 +6,7 @@ kept in two parts: the relative error stays small down to the last denormal.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 from ix.passes.cpu.vector_math.coefficients import (
     ERF_LARGE,
@@ -24,29 +24,39 @@ from ix.passes.cpu.vector_math.exponential import (
 from ix.passes.cpu.vector_math.lanes import (
     F32,
     Floats,
-    Format,
     at_most,
     fma,
     horner,
+    horner_by_pairs,
     select,
 )
 
 __all__ = ["erf", "erfc", "gelu_erf"]
 
-_Quotient = tuple[tuple[float, ...], tuple[float, ...]]
+
+def _above_one(t: Floats, square: Floats, coefficients: Sequence[float]) -> Floats:
+    """1 + c0·t + c1·t² + …, one rounding of the sum as long as t is small."""
+    return fma(t, horner_by_pairs(t, square, coefficients), 1.0)
 
 
-def _quotient(t: Floats, table: Mapping[Format, _Quotient]) -> Floats:
-    numerator, denominator = table[t.format]
-    return horner(t, numerator) / horner(t, denominator)
+def _scaled_erfc(t: Floats, square: Floats) -> Floats:
+    """e^(t²)·erfc(t) for t ≥ 0."""
+    numerator, denominator = ERFCX[t.format]
+    return _above_one(t, square, numerator) / _above_one(t, square, denominator)
 
 
-def _gauss(a: Floats, factor: float) -> tuple[Floats, Steps]:
+def _scaled_tail(a: Floats, square: Floats) -> Floats:
+    """a·e^(a²/2)·Φ(−a) for a ≥ 0."""
+    numerator, denominator = NORMAL_TAIL[a.format]
+    above = fma(square, horner_by_pairs(a, square, numerator), a * 0.5)
+    return above / _above_one(a, square, denominator)
+
+
+def _gauss(a: Floats, square: Floats, factor: float) -> tuple[Floats, Steps]:
     """e^(factor·a²) less 1, and a power of two to scale it by; factor −1 or −1/2."""
-    square = a * a
     lost = fma(a, a, -square)
-    r, scale = steps(square * factor)
-    return polynomial_expm1(fma(lost, factor, r)), scale
+    r, scale = steps(square * factor, lost * factor)
+    return polynomial_expm1(r), scale
 
 
 def erf(x: Floats) -> Floats:
@@ -65,15 +75,16 @@ def _erf_above_one(a: Floats) -> Floats:
         p = polynomial_expm1(r) + 1.0
     else:
         r, shifted = reduced(-(a * a))
-        p = (polynomial_expm1(r) + 1.0) * _quotient(a, ERFCX)
+        p = (polynomial_expm1(r) + 1.0) * _scaled_erfc(a, a * a)
     return fma(p, -power_of_two(shifted), 1.0)
 
 
 def erfc(x: Floats) -> Floats:
     """1 − erf(x), accurate relative to itself."""
     a = at_most(abs(x), 10.1 if x.format == F32 else 27.3)
-    small, scale = _gauss(a, -1.0)
-    factor = _quotient(a, ERFCX)
+    square = a * a
+    small, scale = _gauss(a, square, -1.0)
+    factor = _scaled_erfc(a, square)
     tail = fma(factor, small, factor) * scale.first * scale.second
     return select(x < 0.0, 2.0 - tail, tail)
 
@@ -84,8 +95,9 @@ def gelu_erf(x: Floats) -> Floats:
     Accurate relative to itself, also where Φ is small; −0 at −∞.
     """
     a = at_most(abs(x), 14.5 if x.format == F32 else 38.7)
-    small, scale = _gauss(a, -0.5)
-    factor = a * _quotient(a, NORMAL_TAIL)
+    square = a * a
+    small, scale = _gauss(a, square, -0.5)
+    factor = _scaled_tail(a, square)
     # The factors come before the power of two, which may make a denormal.
     tail = fma(factor, small, factor) * scale.first * scale.second
     return select(x > 0.0, x - tail, tail).with_sign_of(x)

@@ -67,10 +67,11 @@ def _round_ln2(x: Floats, offset: float) -> tuple[Floats, Floats]:
     return shifted, shifted - shift
 
 
-def _remainder(x: Floats, n: Floats) -> Floats:
-    """x − n·ln 2, exact to the last bit of x."""
+def _remainder(x: Floats, n: Floats, lost: Floats | None = None) -> Floats:
+    """x + lost − n·ln 2, rounded once."""
     high, low = x.format.parts(LN2, 2)
-    return fma(n, -low, fma(n, -high, x))
+    exact = fma(n, -high, x)
+    return fma(n, -low, exact) if lost is None else exact + fma(n, -low, lost)
 
 
 def reduced(x: Floats, exponent_offset: int = 0) -> tuple[Floats, Floats]:
@@ -88,16 +89,18 @@ def power_of_two(shifted: Floats) -> Floats:
     return (shifted.bits() << shifted.format.mantissa_bits).as_floats()
 
 
-def steps(x: Floats) -> tuple[Floats, Steps]:
+def steps(x: Floats, lost: Floats | None = None) -> tuple[Floats, Steps]:
     """r and 2^n in two factors: their products reach denormals and infinity.
 
-    n lies within twice the range of normal exponents.
+    Args:
+        x: Within twice the range of exponents of normal numbers, times ln 2.
+        lost: What x had no room for.
     """
     kind = x.format
     shifted, n = _round_ln2(x, 2 * kind.bias)
     half = fma(x, kind.nearest(LOG2_E) / 2, kind.round_shift + kind.bias)
     rest = (shifted.bits() - half.bits()) << kind.mantissa_bits
-    return _remainder(x, n), Steps(power_of_two(half), rest.as_floats())
+    return _remainder(x, n, lost), Steps(power_of_two(half), rest.as_floats())
 
 
 def polynomial_expm1(r: Floats) -> Floats:

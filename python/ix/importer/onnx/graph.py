@@ -30,7 +30,8 @@ from ix.importer.onnx.node import (
 )
 from ix.importer.onnx.ops import HANDLERS
 from ix.importer.onnx.scope import UNKNOWN, Scope
-from ix.importer.onnx.tensors import MAX_ELEMENTS
+from ix.importer.onnx.tensors import DTYPES, MAX_ELEMENTS, type_name
+from ix.importer.onnx.validate import MAX_NODES
 from ix.importer.program import CONSTANT_BYTES, Module
 
 __all__ = ["GraphImporter"]
@@ -50,6 +51,7 @@ class GraphImporter:
         self.issues: list[str] = []
         self.faults: list[str] = []
         self.wanted: set[str] = set()
+        self._count = 0
         self._open = 0  # how many issues the elements of an argument would settle
         self._functions = {(f.domain, f.name): f for f in model.proto.functions}
 
@@ -110,21 +112,24 @@ class GraphImporter:
 
     def _initializers(self, graph: Any, scope: Scope, top_level: bool = False) -> None:
         for tensor in graph.initializer:
-            try:
-                if top_level:
-                    array = self.model.initializer(tensor)
-                else:
-                    array = self.model.tensor(tensor, f"initializer {tensor.name!r}")
-            except Unsupported as error:
-                self.issues.append(f"initializer {tensor.name!r} {error}")
+            what = f"initializer {tensor.name!r}"
+            if tensor.data_type not in DTYPES:
+                kind = type_name(tensor.data_type)
+                self.issues.append(f"{what} has element type {kind}")
                 scope.define(tensor.name, UNKNOWN)
                 continue
+            array = self.model.tensor(tensor, what, top_level)
             large = top_level and array.nbytes > CONSTANT_BYTES
             scope.define(tensor.name, Parameter(array, tensor.name) if large else array)
 
     def _node(self, proto: Any, scope: Scope) -> Sequence[Any]:
         """The outputs of one node; none where it is unsupported."""
-        where = f"{proto.op_type} node {proto.name or proto.output[0]!r}"
+        self._count += 1
+        if self._count > MAX_NODES:
+            raise UnsupportedError(
+                [f"more than {MAX_NODES} nodes after loops and functions are expanded"]
+            )
+        where = f"{proto.op_type} node {_name(proto)!r}"
         domain = "" if proto.domain == "ai.onnx" else proto.domain
         version = scope.opsets.get(domain)
         where += f" ({domain or 'ai.onnx'} {version or 'without an opset import'})"
@@ -136,7 +141,7 @@ class GraphImporter:
             if any(value is UNKNOWN for value in inputs):
                 self._check_known(node, domain)
                 return []
-            with self.module.location(f"{proto.name}/{proto.op_type}"):
+            with self.module.location(f"{_name(proto)}/{proto.op_type}"):
                 return self._checked(self._dispatch(node, domain))
         except NeedsValue as error:
             arguments = constant_arguments(error.value, self.module)
@@ -151,6 +156,12 @@ class GraphImporter:
             self.issues += error.items
         except ModelImportError as error:
             self.faults.append(f"{where} {error}")
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            # Attributes and inputs that contradict each other end up here.
+            self.faults.append(
+                f"{where} needs attributes and inputs that fit together, but: "
+                f"{type(error).__name__}: {error}; export the model again"
+            )
         return []
 
     def _dispatch(self, node: Node, domain: str) -> Sequence[Any]:
@@ -174,6 +185,8 @@ class GraphImporter:
         key = (domain, node.op_type)
         if key not in self._functions and key not in HANDLERS and not has_body(node):
             raise Unsupported("is an op that ix does not have")
+        if not self.issues and not self.faults:
+            raise Unsupported("reads an output that ix does not compute")
 
     def _checked(self, outputs: Sequence[Any]) -> Sequence[Any]:
         """The outputs, none of which may have more than 2^40 elements."""
@@ -191,11 +204,19 @@ class GraphImporter:
 
     def _result(self, name: str, value: Any) -> Any:
         """An output of the model as a Value."""
+        if value is UNKNOWN:
+            self.issues.append(f"output {name!r} is one that ix does not compute")
+            return None
         try:
             return b.as_value(materialized(value, self.module))
         except InputError as error:
             self.issues.append(f"output {name!r}: {error}")
             return None
+
+
+def _name(proto: Any) -> str:
+    """What to call a node: its name, else its first output."""
+    return str(proto.name or next(iter(proto.output), ""))
 
 
 def _attributes(proto: Any, scope: Scope) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ix.errors import ModelImportError, UnsupportedError
 from ix.importer import builder as b
-from ix.importer.onnx.tensors import dtype_of, type_name
+from ix.importer.onnx.tensors import DTYPES, dtype_of, type_name
 
 __all__ = [
     "Handler",
@@ -230,6 +230,11 @@ class Node:
     def array(self, name: str) -> np.ndarray[Any, Any]:
         """A tensor attribute."""
         tensor = self._get(name, "t", None)
+        if tensor.data_type not in DTYPES:
+            raise Unsupported(
+                f"holds {type_name(tensor.data_type)}, an element type that ix does not "
+                "have"
+            )
         return self.importer.model.tensor(tensor, f"attribute '{name}'")
 
     def graph(self, name: str) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 from ix.importer import builder as b
 from ix.importer.dims import same
 from ix.importer.onnx.node import Handler, Node
+from ix.importer.onnx.ops_movement import positions
 
 __all__ = ["ATTENTION", "heads_first", "heads_last"]
 
@@ -71,8 +72,8 @@ def _plain(node: Node) -> bool:
 
 def _with_triangle(mask: Any, queries: Any, keys: Any) -> Any:
     """A mask that also hides keys after the query's own position."""
-    row = b.expand_dims(b.arange(queries, dtype=np.int64), 1)
-    seen = b.le(b.arange(keys, dtype=np.int64), row)
+    row = b.expand_dims(positions(queries), 1)
+    seen = b.le(positions(keys), row)
     if mask is None:
         return seen
     if b.dtype(mask) == np.bool_:

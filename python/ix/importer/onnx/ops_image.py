@@ -13,7 +13,7 @@ from ix.importer.onnx.node import Handler, Node, Unsupported
 from ix.importer.onnx.ops_movement import axes_of
 from ix.importer.onnx.resize import Resize, resized
 from ix.importer.onnx.sampling import PADDINGS, pixel, sample
-from ix.importer.onnx.windows import window
+from ix.importer.onnx.windows import window, window_indices
 
 __all__ = ["IMAGE"]
 
@@ -247,22 +247,11 @@ def _col2im(node: Node) -> Any:
     place = window(node, block)
     taps, pixels = math.prod(block), math.prod(image)
     channels = merged // taps
-    where: Any = np.zeros((), np.int64)
-    inside: Any = np.ones((), bool)
+    where = window_indices(image, place)
     count = len(image)
-    for axis, size in enumerate(image):
-        reach = (block[axis] - 1) * place.dilations[axis] + 1
-        span = size + place.low[axis] + place.high[axis] - reach
-        starts = np.arange(span // place.strides[axis] + 1) * place.strides[axis]
-        steps = np.arange(block[axis]) * place.dilations[axis]
-        position = steps[:, None] + starts[None, :] - place.low[axis]
-        shape = [1] * (2 * count)
-        shape[axis], shape[count + axis] = position.shape
-        position = position.reshape(shape)
-        where = where * size + position
-        inside = inside & (position >= 0) & (position < size)
+    where = where.transpose([*range(count, 2 * count), *range(count)])
     # What falls into the padding goes to one extra element that is cut off.
-    target = np.where(inside, where, pixels).reshape(-1)
+    target = np.where(where < 0, pixels, where).reshape(-1)
     columns = b.reshape(node.input(0), [n, channels, -1])
     indices = np.broadcast_to(target, (n, channels, target.size))
     empty = b.zeros([n, channels, pixels + 1], node.dtype(0))

@@ -9,6 +9,7 @@ import numpy as np
 
 from ix.importer import builder as b
 from ix.importer.onnx.node import Handler, Node, Unsupported
+from ix.importer.onnx.ops_movement import positions
 
 __all__ = ["INDEXING"]
 
@@ -79,7 +80,7 @@ def _tensor_scatter(node: Node) -> Any:
     if node.has(2):
         start = b.cast(node.input(2), np.int64)
     start = b.reshape(start, [b.shape(start)[0], *[1] * (rank - 1)])
-    places = b.reshape(b.arange(size, dtype=np.int64), _along(axis, rank, size))
+    places = b.reshape(positions(size), _along(axis, rank, size))
     position = b.sub(places, start)
     if node.text("mode", "linear") == "circular":
         position = b.mod(position, size)
@@ -135,7 +136,7 @@ def _first_largest(x: Any, axis: int) -> Any:
     """1 at the first largest element along an axis, 0 elsewhere."""
     best = b.argmax(x, axis, keepdims=True)
     size = b.shape(x)[axis]
-    places = b.reshape(b.arange(size, dtype=np.int64), _along(axis, b.rank(x), size))
+    places = b.reshape(positions(size), _along(axis, b.rank(x), size))
     return b.cast(b.eq(places, best), b.dtype(x))
 
 

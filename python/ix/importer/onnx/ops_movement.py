@@ -14,7 +14,9 @@ from ix.importer.dims import DimExpr, maximum, minimum, product
 from ix.importer.onnx.fold import pack
 from ix.importer.onnx.node import Handler, NeedsValue, Node, Unsupported
 
-__all__ = ["MOVEMENT", "axes_of", "sizes_from"]
+__all__ = ["MOVEMENT", "axes_of", "positions", "sizes_from"]
+
+_MAX_POSITIONS = 1 << 16
 
 
 def sizes_from(node: Node, index: int, what: str) -> list[Any]:
@@ -34,6 +36,13 @@ def axes_of(node: Node, index: int, rank: int) -> list[int] | None:
     else:
         return None
     return [node.normal(axis, rank) for axis in axes]
+
+
+def positions(size: Any) -> Any:
+    """0, 1, … below a size: a constant where that is small."""
+    if isinstance(size, int) and size <= _MAX_POSITIONS:
+        return np.arange(size, dtype=np.int64)
+    return b.iota([size])
 
 
 def _shape(node: Node) -> Any:
@@ -109,7 +118,7 @@ def _split(node: Node) -> Sequence[Any]:
     elif node.has_attribute("split"):
         sizes = node.integers("split")
     else:
-        count = node.integer("num_outputs", len(node.outputs))
+        count = len(node.outputs)
         size = node.shape(0)[axis]
         each = -(-size // count)
         sizes = [each] * (count - 1) + [size - each * (count - 1)]
@@ -258,7 +267,7 @@ def _range(node: Node) -> Any:
         count = -((start - limit) // delta)
     else:
         count = max(math.ceil((limit - start) / delta), 0)
-    steps = b.arange(count, dtype=node.dtype(0))
+    steps = b.cast(positions(count), node.dtype(0))
     return b.add(b.mul(steps, delta), start)
 
 
@@ -275,7 +284,9 @@ def _eye_like(node: Node) -> Any:
     dtype = node.dtype(0)
     if node.has_attribute("dtype"):
         dtype = node.dtype_attribute("dtype")
-    return np.eye(rows, columns, node.integer("k", 0), np.float32).astype(dtype)
+    row = b.expand_dims(positions(rows), 1)
+    on = b.eq(positions(columns), b.add(row, node.integer("k", 0)))
+    return b.cast(on, dtype)
 
 
 def _one_hot(node: Node) -> Any:
@@ -283,9 +294,8 @@ def _one_hot(node: Node) -> Any:
     rank = node.rank(0)
     axis = node.axis("axis", -1, rank + 1)
     indices = b.expand_dims(b.cast(node.input(0), np.int64), axis)
-    places = [1] * (rank + 1)
-    places[axis] = depth
-    wanted = np.arange(depth, dtype=np.int64).reshape(places)
+    places = [depth if at == axis else 1 for at in range(rank + 1)]
+    wanted = b.reshape(positions(depth), places)
     # A negative index counts from the end; one outside of the range is off.
     positive = b.select(b.lt(indices, 0), b.add(indices, depth), indices)
     off, on = (b.reshape(each, ()) for each in b.split_sizes(node.input(2), [1, 1], 0))
@@ -295,8 +305,8 @@ def _one_hot(node: Node) -> Any:
 def _trilu(node: Node) -> Any:
     x, (rows, columns) = node.input(0), node.shape(0)[-2:]
     k: Any = b.reshape(node.input(1), ()) if node.has(1) else np.int64(0)
-    row = b.expand_dims(b.arange(rows, dtype=np.int64), 1)
-    distance = b.sub(b.arange(columns, dtype=np.int64), row)
+    row = b.expand_dims(positions(rows), 1)
+    distance = b.sub(positions(columns), row)
     upper = node.flag("upper", True)
     keep = b.ge(distance, k) if upper else b.le(distance, k)
     return b.select(keep, x, np.zeros((), node.dtype(0)))
@@ -319,7 +329,7 @@ def _reverse_sequence(node: Node) -> Any:
         raise Unsupported("needs batch and time as its first two axes")
     lengths = b.cast(node.input(1), np.int64)
     lengths = b.expand_dims(lengths, time)
-    places = b.expand_dims(b.arange(steps, dtype=np.int64), 1 - time)
+    places = b.expand_dims(positions(steps), 1 - time)
     mirrored = b.sub(b.sub(lengths, 1), places)
     source = b.select(b.lt(places, lengths), mirrored, places)
     source = b.reshape(source, [*b.shape(source), *[1] * (rank - 2)])

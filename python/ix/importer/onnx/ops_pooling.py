@@ -10,7 +10,7 @@ import numpy as np
 
 from ix.importer import builder as b
 from ix.importer.onnx.node import Handler, Node, Unsupported
-from ix.importer.onnx.windows import Window, window
+from ix.importer.onnx.windows import Window, window, window_indices
 
 __all__ = ["POOLING"]
 
@@ -37,7 +37,8 @@ def _max_pool_with_indices(node: Node, place: Window) -> Sequence[Any]:
     x, sizes = node.input(0), node.sizes(0)
     if node.integer("storage_order", 0):
         raise Unsupported("counts indices column by column")
-    where = _window_indices(sizes[2:], place)
+    where = window_indices(sizes[2:], place)
+    where = where.reshape(*where.shape[: len(sizes) - 2], -1)
     inside = where >= 0
     flat = b.reshape(x, [*sizes[:2], math.prod(sizes[2:])])
     windows = b.take(flat, np.maximum(where, 0), 2)
@@ -56,26 +57,6 @@ def _lowest(dtype: np.dtype[Any]) -> Any:
     if dtype.kind in "iu":
         return np.asarray(np.iinfo(dtype).min, dtype)
     return np.asarray(-np.inf, np.float32).astype(dtype)
-
-
-def _window_indices(sizes: Sequence[int], place: Window) -> np.ndarray[Any, Any]:
-    """For each window and each place in it the flat index, −1 in the padding."""
-    flat: Any = np.zeros((), np.int64)
-    inside: Any = np.ones((), bool)
-    count = len(sizes)
-    for axis, size in enumerate(sizes):
-        reach = (place.kernel[axis] - 1) * place.dilations[axis] + 1
-        span = size + place.low[axis] + place.high[axis] + place.ceil[axis] - reach
-        starts = np.arange(span // place.strides[axis] + 1) * place.strides[axis]
-        steps = np.arange(place.kernel[axis]) * place.dilations[axis]
-        position = starts[:, None] - place.low[axis] + steps[None, :]
-        shape = [1] * (2 * count)
-        shape[axis], shape[count + axis] = position.shape
-        position = position.reshape(shape)
-        flat = flat * size + position
-        inside = inside & (position >= 0) & (position < size)
-    windows = np.where(inside, flat, -1)
-    return windows.reshape(*windows.shape[:count], -1)
 
 
 def _average_pool(node: Node) -> Any:

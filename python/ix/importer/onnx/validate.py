@@ -20,8 +20,8 @@ __all__ = ["MAX_DEPTH", "MAX_NODES", "OPSETS", "opset_versions", "validate"]
 MAX_DEPTH = 16
 """Nesting of subgraphs in If, Loop and Scan."""
 
-MAX_NODES = 1_000_000
-"""Nodes of the model after its local functions are expanded."""
+MAX_NODES = 250_000
+"""Nodes of the model after its functions and loops are expanded."""
 
 OPSETS = {
     "": (7, 28),

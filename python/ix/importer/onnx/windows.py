@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ix.importer.onnx.node import Node, Unsupported
 
-__all__ = ["Window", "window"]
+__all__ = ["Window", "window", "window_indices"]
+
+_MAX_INDICES = 1 << 24
 
 
 class Window(NamedTuple):
@@ -51,6 +56,36 @@ def window(node: Node, kernel: Sequence[Any] | None = None) -> Window:
     if node.flag("ceil_mode"):
         ceil = _ceil(node, list(kernel), strides, dilations, low, high)
     return Window(list(kernel), strides, dilations, low, high, ceil, [0] * count)
+
+
+def window_indices(sizes: Sequence[int], place: Window) -> np.ndarray[Any, Any]:
+    """For each window and each place in it the flat index into the image.
+
+    Returns:
+        i64[windows…, kernel…]; −1 in the padding.
+
+    Raises:
+        Unsupported: There are too many to list.
+    """
+    count = len(sizes)
+    axes = []
+    for axis, size in enumerate(sizes):
+        reach = (place.kernel[axis] - 1) * place.dilations[axis] + 1
+        span = size + place.low[axis] + place.high[axis] + place.ceil[axis] - reach
+        axes.append((span // place.strides[axis] + 1, place.kernel[axis]))
+    if math.prod(windows * kernel for windows, kernel in axes) > _MAX_INDICES:
+        raise Unsupported(f"has more than {_MAX_INDICES} places in its windows")
+    flat: Any = np.zeros((), np.int64)
+    inside: Any = np.ones((), bool)
+    for axis, (size, (windows, kernel)) in enumerate(zip(sizes, axes, strict=True)):
+        starts = np.arange(windows) * place.strides[axis] - place.low[axis]
+        steps = np.arange(kernel) * place.dilations[axis]
+        shape = [1] * (2 * count)
+        shape[axis], shape[count + axis] = windows, kernel
+        position = np.add.outer(starts, steps).reshape(shape)
+        flat = flat * size + position
+        inside = inside & (position >= 0) & (position < size)
+    return np.where(inside, flat, -1)
 
 
 def _same(

@@ -1,0 +1,182 @@
+"""What recognisers ask about values: scalars, sole uses, constants, squares, means."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from ix.dialects import ix
+from ix.dialects.ix.contraction import is_short_float
+from ix.mlir import DYNAMIC, defining_op, ir
+
+__all__ = [
+    "bare",
+    "close",
+    "commuted",
+    "is_constant",
+    "is_invariant",
+    "is_mean",
+    "is_reduced",
+    "is_used_once",
+    "reshaped_away",
+    "scalar",
+    "sizes_of",
+    "sole_user",
+    "squared",
+]
+
+
+def scalar(value: ir.Value) -> float | None:
+    """The number that every element of a constant has, whatever its shape; or None."""
+    op = defining_op(value)
+    if isinstance(op, ix.ConstantOp):
+        elements = op.attributes["value"]
+        return float(elements.get_splat_value().value) if elements.is_splat else None
+    if isinstance(op, ix.BroadcastOp | ix.ReshapeOp | ix.CastOp):
+        return scalar(op.input)
+    return None
+
+
+def close(actual: float | None, wanted: float, element_type: ir.Type) -> bool:
+    """Whether a constant is `wanted`, as far as models write its digits.
+
+    Papers give five to seven digits; short floats keep two to three.
+    """
+    if actual is None:
+        return False
+    tolerance = 4e-3 if is_short_float(element_type) else 2e-5
+    return math.isclose(actual, wanted, rel_tol=tolerance)
+
+
+def commuted(op: Any) -> Iterator[tuple[ir.Value, ir.Value]]:
+    """Both orders of a binary op's operands."""
+    yield op.a, op.b
+    yield op.b, op.a
+
+
+def is_used_once(value: ir.Value) -> bool:
+    """Whether exactly one operand of one op reads the value."""
+    uses = iter(value.uses)
+    return next(uses, None) is not None and next(uses, None) is None
+
+
+def sole_user(value: ir.Value) -> Any | None:
+    """The op that alone reads the value, or None."""
+    uses = iter(value.uses)
+    first = next(uses, None)
+    if first is None or next(uses, None) is not None:
+        return None
+    return first.owner.opview
+
+
+def is_constant(value: ir.Value, known: dict[Any, bool] | None = None) -> bool:
+    """Whether a value depends on parameters and constants alone.
+
+    Args:
+        known: Answers by op, kept by the caller while the IR does not change.
+    """
+    if isinstance(value.owner, ir.Block):
+        return False
+    known = {} if known is None else known
+    op = value.owner
+    if op not in known:
+        view = op.opview
+        known[op] = isinstance(view, ix.ParameterOp | ix.ConstantOp) or (
+            isinstance(view, ix.IxOp)
+            and all(is_constant(operand, known) for operand in op.operands)
+        )
+    return known[op]
+
+
+def sizes_of(value: ir.Value) -> list[int | ir.Value]:
+    """The size of each axis: an int, or the Value of an ix.dim."""
+    return [
+        ix.DimOp.build(value, axis=axis) if size == DYNAMIC else size
+        for axis, size in enumerate(value.type.shape)
+    ]
+
+
+def bare(value: ir.Value) -> ir.Value:
+    """The value before casts that keep every bit of a float."""
+    op = defining_op(value, ix.CastOp)
+    while op is not None and _is_widening(op):
+        value = op.input
+        op = defining_op(value, ix.CastOp)
+    return value
+
+
+def _is_widening(op: ix.CastOp) -> bool:
+    source, target = op.input.type.element_type, op.result.type.element_type
+    if not (isinstance(source, ir.FloatType) and isinstance(target, ir.FloatType)):
+        return False
+    return source.width < target.width
+
+
+def squared(value: ir.Value) -> ir.Value | None:
+    """x where the value is x · x or x to the power of 2; else None."""
+    op = defining_op(value)
+    if isinstance(op, ix.MulOp) and op.a == op.b:
+        return op.a
+    if isinstance(op, ix.PowOp) and scalar(op.b) == 2:
+        return op.a
+    return None
+
+
+def reshaped_away(value: ir.Value, like: ir.Value, axes: list[int]) -> ir.Value | None:
+    """What is reduced over `axes` of `like`, before a reshape that restores them.
+
+    Returns:
+        The value itself where its shape has size 1 at the axes, the reshape's or
+        broadcast's input where it differs from that by the axes alone, else None.
+    """
+    shape = list(like.type.shape)
+    kept = [1 if axis in axes else size for axis, size in enumerate(shape)]
+    op = defining_op(value)
+    if isinstance(op, ix.BroadcastOp) and list(value.type.shape) == shape:
+        value, op = op.input, defining_op(op.input)
+    if list(value.type.shape) != kept:
+        return None
+    if isinstance(op, ix.ReshapeOp) and list(op.input.type.shape) == [
+        size for axis, size in enumerate(shape) if axis not in axes
+    ]:
+        return op.input
+    return value
+
+
+def is_reduced(
+    value: ir.Value, kind: type, input: ir.Value, axes: list[int]
+) -> bool:
+    """Whether a value is a reduction of `input` over `axes`, aligned with it."""
+    reduced = reshaped_away(value, input, axes)
+    op = None if reduced is None else defining_op(reduced, kind)
+    return op is not None and op.input == input and op.axes == axes
+
+
+def is_mean(value: ir.Value, input: ir.Value, axes: list[int]) -> bool:
+    """Whether a value is the mean of `input` over `axes`, aligned with it."""
+    if is_reduced(value, ix.ReduceMeanOp, input, axes):
+        return True
+    reduced = reshaped_away(value, input, axes)
+    op = None if reduced is None else defining_op(reduced)
+    sizes = [input.type.shape[axis] for axis in axes]
+    if DYNAMIC in sizes or not isinstance(op, ix.DivOp | ix.MulOp):
+        return False
+    wanted = math.prod(sizes) if isinstance(op, ix.DivOp) else 1 / math.prod(sizes)
+    return any(
+        close(scalar(b), wanted, input.type.element_type)
+        and _is_sum(a, input, axes)
+        for a, b in (commuted(op) if isinstance(op, ix.MulOp) else [(op.a, op.b)])
+    )
+
+
+def _is_sum(value: ir.Value, input: ir.Value, axes: list[int]) -> bool:
+    op = defining_op(value, ix.ReduceSumOp)
+    return op is not None and op.input == input and op.axes == axes
+
+
+def is_invariant(value: ir.Value, shape: list[int], axis: int) -> bool:
+    """Whether a tensor has the axes `shape[axis:]` and, before them, only size 1."""
+    own = list(value.type.shape)
+    lead = len(own) - (len(shape) - axis)
+    return lead >= 0 and own[lead:] == list(shape[axis:]) and set(own[:lead]) <= {1}
