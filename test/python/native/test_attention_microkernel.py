@@ -15,6 +15,7 @@ from ix.passes.schedule.microkernel.attention import (
     emit_attention,
     plan_attention,
 )
+from ix.runtime.sizes import evaluate
 from ix.target import Target
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="runs x86 code")
@@ -177,8 +178,7 @@ class Case:
     def run(self, guarded: Any) -> Array:
         shape = self.shape
         o = guarded((shape.heads, shape.s, shape.e), self.dtype)
-        blocks = -(-shape.s * shape.group // self.plan.block_rows)
-        items = shape.heads // shape.group * blocks
+        items = evaluate(self.plan.items, [shape.s, shape.t])
         self.kernel(*self.buffers, o.array, items=items, dims=(shape.s, shape.t))
         return o.check()
 

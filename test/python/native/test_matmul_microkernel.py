@@ -17,6 +17,7 @@ from ix.passes.schedule.microkernel.matmul import (
     plan_matmul,
     unpack_b,
 )
+from ix.runtime.sizes import evaluate
 from ix.target import Target
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="runs x86 code")
@@ -137,7 +138,7 @@ class Case:
         """C, of which `rows` rows are computed where m is dynamic."""
         rows = self.m if rows is None else rows
         c = guarded((rows, self.n), self.bias.dtype)
-        items = -(-rows // self.plan.block_rows) * -(-self.n // self.plan.panel_columns)
+        items = evaluate(self.plan.items, [rows])
         self.kernel(self.a, self.right, self.bias, c.array, items=items, dims=[rows])
         return c.check()
 
