@@ -59,6 +59,7 @@ def divmod(a: Any, b: Any) -> tuple[Any, Any]:
 
 def hypot(a: Any, b: Any) -> Any:
     """√(a² + b²), without overflow where the result has none."""
+    a, b = e.in_floats("hypot", a, b)
     large, small = e.max(e.abs(a), e.abs(b)), e.min(e.abs(a), e.abs(b))
     safe = e.select(e.eq(large, 0), 1.0, large)
     return e.mul(large, e.sqrt(e.add(1.0, e.square(e.true_divide(small, safe)))))
@@ -66,6 +67,7 @@ def hypot(a: Any, b: Any) -> Any:
 
 def logaddexp(a: Any, b: Any) -> Any:
     """log(eᵃ + eᵇ), without overflow; equal infinities stay."""
+    a, b = e.in_floats("logaddexp", a, b)
     difference = e.abs(e.sub(a, b))
     rest = e.select(e.isnan(difference), 0.0, e.log1p(e.exp(e.neg(difference))))
     total = e.add(e.max(a, b), rest)
@@ -74,8 +76,7 @@ def logaddexp(a: Any, b: Any) -> Any:
 
 def copysign(a: Any, b: Any) -> Any:
     """The magnitude of a with the sign of b, −0.0 included; in floats."""
-    (a, b), _ = promoted("copysign", a, b)
-    a = cast(a, promotion.float_dtype(dtype(a)))
+    a, b = e.in_floats("copysign", a, b)
     magnitude = e.abs(a)
     return e.select(signbit(b), e.neg(magnitude), magnitude)
 

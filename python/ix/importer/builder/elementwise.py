@@ -21,6 +21,7 @@ from ix.importer.builder.values import (
     promoted,
     rank,
     shape,
+    weak_type,
 )
 from ix.importer.promotion import BOOL, FLOAT64, INT8, float_dtype, mean_dtype
 from ix.mlir import ir
@@ -177,19 +178,30 @@ max = _binary_number("max")
 min = _binary_number("min")
 
 
-def _binary_float(name: str, mnemonic: str, to_float: Callable[[Any], Any]) -> Any:
-    def function(a: Any, b: Any) -> Any:
-        values, weak = promoted(name, a, b)
-        target = to_float(dtype(values[0]))
-        if weak is not None:
-            weak = float
-        return apply(name, mnemonic, [recast(v, target) for v in values], weak)
-
-    return documented(function, name, "in floats.")
+def true_divide(a: Any, b: Any) -> Any:
+    """a / b in floats; integers divide in float64."""
+    values, weak = promoted("true_divide", a, b)
+    target = mean_dtype(dtype(values[0]))
+    kind = None if weak is None else float
+    return apply("true_divide", "div", [recast(v, target) for v in values], kind)
 
 
-true_divide = _binary_float("true_divide", "div", mean_dtype)
-atan2 = _binary_float("atan2", "atan2", float_dtype)
+def in_floats(name: str, *operands: Any) -> list[Any]:
+    """Operands as Values of the float dtype in which NumPy evaluates atan2, hypot, …"""
+    kinds = [weak_type(each) for each in operands]
+    if all(kind is not None for kind in kinds):
+        return [as_value(each, FLOAT64) for each in operands]
+    floats = [
+        float_dtype(dtype(each))
+        for each, kind in zip(operands, kinds, strict=True)
+        if kind is None
+    ]
+    return promoted(name, *operands, to=promotion.promote(floats))[0]
+
+
+def atan2(a: Any, b: Any) -> Any:
+    """The angle of the point (b, a), in floats."""
+    return apply("atan2", "atan2", in_floats("atan2", a, b))
 
 
 def _comparison(mnemonic: str) -> Callable[[Any, Any], Any]:
@@ -202,8 +214,9 @@ def _comparison(mnemonic: str) -> Callable[[Any, Any], Any]:
 
 
 def square(x: Any) -> Any:
-    """x · x."""
-    return mul(x, x)
+    """x · x; of bool in int8."""
+    value = as_value(x) if weak_type(x) is None else x
+    return mul(*[cast(value, INT8)] * 2) if dtype(value) == BOOL else mul(value, value)
 
 
 eq = _comparison("eq")

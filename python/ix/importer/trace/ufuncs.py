@@ -10,9 +10,9 @@ import numpy as np
 
 from ix.errors import InputError, UnsupportedError
 from ix.importer import builder as b
-from ix.importer.builder.values import promoted
+from ix.importer.builder.elementwise import in_floats
 from ix.importer.locations import user_position
-from ix.importer.promotion import float_dtype
+from ix.importer.promotion import BOOL, float_dtype
 from ix.importer.trace.tracer import Tracer, unwrapped, wrapped
 
 Function = Callable[..., Any]
@@ -27,6 +27,8 @@ def _scaled(factor: float) -> Function:
 
 
 def _positive(x: Any) -> Any:
+    if b.dtype(x) == BOOL:
+        raise InputError("'positive' needs numbers, but the operand is bool")
     return b.as_value(x)
 
 
@@ -37,8 +39,7 @@ def _modf(x: Any) -> tuple[Any, Any]:
 
 
 def _heaviside(x: Any, at_zero: Any) -> Any:
-    (x, at_zero), _ = promoted("heaviside", x, at_zero)
-    x, at_zero = _floating(x), _floating(at_zero)
+    x, at_zero = in_floats("heaviside", x, at_zero)
     step = b.select(b.lt(x, 0), 0.0, b.select(b.eq(x, 0), at_zero, 1.0))
     return b.select(b.isnan(x), x, step)
 
