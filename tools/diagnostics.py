@@ -152,7 +152,8 @@ class ExpectedDiagnostics:
             ]
             exact = [e for e in matches if e.severity == each.severity]
             if exact:
-                exact[0].seen = True
+                unseen = [e for e in exact if not e.seen]
+                (unseen or exact)[0].seen = True
             elif not self.only_expected:
                 text = f"unexpected {each.severity}: {each.message}"
                 self.problems.append(

@@ -8,6 +8,7 @@ ix-opt in.mlir --stage=linalg -o out.mlir
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 import traceback
@@ -49,9 +50,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             (options.show_dialects, dialects_text),
         ):
             if wanted:
-                print(text())
+                print(text(), flush=True)
                 return 0
         return _Run(options, given).all_chunks()
+    except BrokenPipeError:  # the reader, such as `head`, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return 130
     except (IxError, OSError, UnicodeDecodeError) as error:
         print(f"ix-opt: error: {error}", file=sys.stderr)
         return 1
