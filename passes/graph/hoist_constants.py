@@ -22,9 +22,7 @@ _STRETCHES = (ix.BroadcastOp, ix.IotaOp, ix.TileOp)
 @module_pass("ix-hoist-constants")
 def hoist_constants(module: Any) -> None:
     """Moves ops on parameters and constants alone from @main to @constants."""
-    functions = {
-        op.name.value: op for op in module.body if isinstance(op, func.FuncOp)
-    }
+    functions = {op.name.value: op for op in module.body if isinstance(op, func.FuncOp)}
     if "main" not in functions:
         return
     block = functions["main"].entry_block

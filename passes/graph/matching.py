@@ -144,9 +144,7 @@ def reshaped_away(value: ir.Value, like: ir.Value, axes: list[int]) -> ir.Value 
     return value
 
 
-def is_reduced(
-    value: ir.Value, kind: type, input: ir.Value, axes: list[int]
-) -> bool:
+def is_reduced(value: ir.Value, kind: type, input: ir.Value, axes: list[int]) -> bool:
     """Whether a value is a reduction of `input` over `axes`, aligned with it."""
     reduced = reshaped_away(value, input, axes)
     op = None if reduced is None else defining_op(reduced, kind)
@@ -164,8 +162,7 @@ def is_mean(value: ir.Value, input: ir.Value, axes: list[int]) -> bool:
         return False
     wanted = math.prod(sizes) if isinstance(op, ix.DivOp) else 1 / math.prod(sizes)
     return any(
-        close(scalar(b), wanted, input.type.element_type)
-        and _is_sum(a, input, axes)
+        close(scalar(b), wanted, input.type.element_type) and _is_sum(a, input, axes)
         for a, b in (commuted(op) if isinstance(op, ix.MulOp) else [(op.a, op.b)])
     )
 
