@@ -28,7 +28,8 @@ LAYERS = (
     ("ix.version", "ix.session_types"),
     ("ix.program_cache",),
     ("ix.compiler",),
-    ("ix.api", "ix.session", "ix.torch_backend", "ix.lowered"),
+    ("ix.api", "ix.nn", "ix.session"),
+    ("ix.models", "ix.torch_backend"),
     ("ix.tools", "ix"),
 )
 LAYER_OF = {unit: rank for rank, row in enumerate(LAYERS) for unit in row}
