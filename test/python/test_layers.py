@@ -30,7 +30,8 @@ LAYERS = (
     ("ix.compiler",),
     ("ix.api", "ix.nn", "ix.session"),
     ("ix.models", "ix.torch_backend"),
-    ("ix.tools", "ix"),
+    ("ix",),
+    ("ix.tools",),
 )
 LAYER_OF = {unit: rank for rank, row in enumerate(LAYERS) for unit in row}
 
