@@ -19,7 +19,8 @@ from ix.runtime.sizes import Size
 __all__ = ["CHUNK_NS", "LOWER", "SERIAL_NS", "kernel_ir", "size_ir"]
 
 LOWER = (
-    "builtin.module(canonicalize,cse,arith-expand{include-bf16=true},"
+    "builtin.module(canonicalize,cse,loop-invariant-code-motion,"
+    "arith-expand{include-bf16=true},"
     "convert-scf-to-cf,expand-strided-metadata,lower-affine,"
     "convert-math-to-llvm,convert-math-to-libm,"
     "convert-vector-to-llvm{vector-transpose-lowering=shuffle16x16 "

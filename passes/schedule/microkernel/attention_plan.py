@@ -138,9 +138,10 @@ def plan_attention(
     """
     lanes = target.lanes(element_bits)
     tile = choose_tile(target)
-    few = isinstance(s, int) and s * group <= DOT_ROWS
+    rows = s * group if isinstance(s, int) else tile.rows
+    few = rows <= DOT_ROWS
     if few:
-        tile = TileShape(s * group, tile.vectors)
+        tile = TileShape(rows, tile.vectors)
     columns = tile.vectors * lanes
     padded = -(-d // lanes) * lanes
     row_bytes = element_bits // 8 * (tile.rows if few else tile.rows + padded)

@@ -134,8 +134,12 @@ def _sweep(
     return b.across(values[0], combine)
 
 
-def _masked(b: Builder, x: Vector, mask: Vector) -> Vector:
-    if mask.type.element_type == ir.IntegerType.get_signless(1):
+def _masked(b: Builder, x: Vector, mask: ir.Value) -> Vector:
+    """Applies a mask of booleans or of summands, a scalar where all lanes agree."""
+    element = mask.type
+    if isinstance(element, ir.VectorType):
+        element = element.element_type
+    if element == ir.IntegerType.get_signless(1):
         return arith.select(mask, x, b.splat(float("-inf")))
     return arith.addf(x, b.widen(mask))
 

@@ -15,7 +15,7 @@ enough for three channels too. A 1x1 convolution without padding is `emit_matmul
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ix.mlir import ir
@@ -294,7 +294,9 @@ class _Kernel:
         vectors = len(panel.live)
         step = width.dilation * plan.block_channels
 
-        def taps(kd: Index, kh: Index, kw: Index, flat: list[Vector]) -> list[Vector]:
+        def taps(
+            kd: Index, kh: Index, kw: Index, flat: Sequence[Vector]
+        ) -> list[Vector]:
             at = b.add(self.tap(source, kd, kh), b.mul(kw, step))
             weights = [
                 b.widen(

@@ -57,7 +57,8 @@ def _transpose_lanes(b: Builder, vectors: list[Vector]) -> list[Vector]:
     if len(vectors) == 1:
         return vectors
     if len(vectors) == 2:
-        return [mix(*vectors, (0, 2)), mix(*vectors, (1, 3))]
+        x, y = vectors
+        return [mix(x, y, (0, 2)), mix(x, y, (1, 3))]
     w, x, y, z = vectors
     low, high = mix(w, x, (0, 1, 4, 5)), mix(y, z, (0, 1, 4, 5))
     result = [mix(low, high, (0, 2, 4, 6)), mix(low, high, (1, 3, 5, 7))]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ix.mlir import arith, ir
+from ix.mlir import arith
 from ix.passes.schedule.microkernel.attention import (
     AttentionPlan,
     emit_attention,
@@ -89,8 +89,9 @@ class Case:
         operand: str = "",
         dynamic: bool = False,
         max_keys: int | None = None,
+        mask_of_rows: bool = False,
     ) -> None:
-        self.shape, self.causal = shape, causal
+        self.shape, self.causal, self.mask_of_rows = shape, causal, mask_of_rows
         operand = operand or element
         kind = {"f16": "f2", "f32": "f4", "f64": "f8"}
         rng = np.random.default_rng(11)
@@ -140,7 +141,8 @@ class Case:
         self, rng: np.random.Generator, mask: str, kind: str
     ) -> Array | None:
         """A fifth of the keys is hidden, and all of them from the first query."""
-        shape = (self.shape.heads, self.shape.s, self.shape.t)
+        keys = 1 if self.mask_of_rows else self.shape.t
+        shape = (self.shape.heads, self.shape.s, keys)
         hidden = rng.random(shape) < 0.2
         hidden[0, 0] = True
         if mask == "bool":
@@ -153,13 +155,14 @@ class Case:
         q, k, v, *mask, o = buffers
 
         def read_mask(h: Any, i: Any, j: Any, lanes: Any) -> Any:
-            value = b.load(mask[0], h, i, j, lanes=lanes)
+            if self.mask_of_rows:
+                value = b.load_scalar(mask[0], h, i, 0)
+            else:
+                value = b.load(mask[0], h, i, j, lanes=lanes)
             if self.mask is not None and self.mask.dtype != np.int8:
                 return value
-            zero = ir.IntegerAttr.get(value.type.element_type, 0)
-            splat = ir.DenseElementsAttr.get_splat(value.type, zero)
-            there = arith.CmpIPredicate.ne
-            return arith.cmpi(there, value, arith.constant(value.type, splat))
+            zero = arith.xori(value, value)
+            return arith.cmpi(arith.CmpIPredicate.ne, value, zero)
 
         emit_attention(
             b,
@@ -239,6 +242,14 @@ def test_a_row_that_sees_nothing_is_zero(native_kernel: Any, guarded: Any) -> No
     got = case.run(guarded)
     assert not got[0, :20].any()
     assert got[0, 20:].any(axis=-1).all()
+
+
+@pytest.mark.parametrize("mask", ["added", "bool"])
+def test_a_mask_may_be_one_value_of_a_row(
+    native_kernel: Any, guarded: Any, mask: str
+) -> None:
+    case = Case(native_kernel, SHAPES[1], mask=mask, mask_of_rows=True)
+    case.check(guarded)
 
 
 def test_nan_and_infinite_scores_reach_their_row_alone(
