@@ -12,6 +12,7 @@ from ix.mlir import DYNAMIC, defining_op, ir
 
 __all__ = [
     "bare",
+    "behind",
     "close",
     "commuted",
     "is_constant",
@@ -111,6 +112,14 @@ def _is_widening(op: ix.CastOp) -> bool:
     if not (isinstance(source, ir.FloatType) and isinstance(target, ir.FloatType)):
         return False
     return source.width < target.width
+
+
+def behind(value: ir.Value, kind: type) -> Any | None:
+    """The op of class `kind` that a value comes from by reshapes and broadcasts."""
+    op = defining_op(value)
+    while isinstance(op, ix.ReshapeOp | ix.BroadcastOp):
+        op = defining_op(op.input)
+    return op if isinstance(op, kind) else None
 
 
 def squared(value: ir.Value) -> ir.Value | None:

@@ -91,12 +91,20 @@ def _lower_op(
         raise CompileError(
             op, "needs a lowering to linalg, but has none; add one to its family's file"
         )
-    with ir.InsertionPoint(op.operation), op.operation.location:
+    with ir.InsertionPoint(op.operation), _named(op):
         results = lower(op, operands)
         if isinstance(results, ir.Value):
             results = [results]
         for old, new in zip(op.results, results, strict=True):
             lowered[old] = _as_declared(new, lowered_type(old.type))
+
+
+def _named(op: ix.IxOp) -> ir.Location:
+    """The op's location, named after the op where its source gave no name."""
+    location = op.operation.location
+    if hasattr(location, "name_str"):
+        return location
+    return ir.Location.name(op.operation.name, location)
 
 
 def _as_declared(value: ir.Value, type_: ir.Type) -> ir.Value:

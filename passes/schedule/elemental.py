@@ -301,6 +301,11 @@ class Elemental:
             return int(static)
         return self.base(self.sizes.value(next(dynamic)))
 
+    def _cast(
+        self, op: Any, tensor: Any, indices: Sequence[Index], lanes: Lanes
+    ) -> ir.Value:
+        return self.value_at(op.operation.operands[0], indices, lanes)
+
     def _expand_shape(
         self, op: Any, tensor: Any, indices: Sequence[Index], lanes: Lanes
     ) -> ir.Value:
@@ -442,6 +447,7 @@ class Elemental:
         "tensor.extract_slice": _extract_slice,
         "tensor.expand_shape": _expand_shape,
         "tensor.collapse_shape": _collapse_shape,
+        "tensor.cast": _cast,
         "tensor.pad": _pad,
         "tensor.concat": _concat,
     }

@@ -37,8 +37,8 @@ def form_kernels(module: Any) -> None:
     terminator = block.operations[len(block.operations) - 1]
     returned = {n for v in terminator.operation.operands for n in memory_names(v)}
     groups, records = form_groups(ops, sizes, ranges_of(module), returned)
-    _Outliner(module, main, sizes, ops).run(groups)
     decisions = [_describe(record) for record in records]
+    _Outliner(module, main, sizes, ops).run(groups)
     module.operation.attributes["ix.decisions"] = ir.StringAttr.get(
         json.dumps(decisions, separators=(",", ":"))
     )

@@ -1,7 +1,7 @@
 """What kind of work an op on tensors is, as the grouping sees it.
 
     leaf        takes no kernel: empty, fill, constants, parameters, sizes
-    alias       renames memory: expand_shape, collapse_shape
+    alias       renames memory: expand_shape, collapse_shape, cast
     loop        each element on its own: parallel generics, slice, pad, concat
     reduce      a generic with reduction iterators
     contraction a reduce whose body multiplies two operands and adds
@@ -35,7 +35,7 @@ _LEAVES = (
     "ix.dim",
 )
 _LOOPS = ("tensor.extract_slice", "tensor.pad", "tensor.concat")
-_ALIASES = ("tensor.expand_shape", "tensor.collapse_shape")
+_ALIASES = ("tensor.expand_shape", "tensor.collapse_shape", "tensor.cast")
 
 # Ops that cost next to nothing beside the load of their operand.
 _FREE = (

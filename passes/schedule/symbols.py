@@ -163,6 +163,10 @@ def _collapse(sizes: Sizes, op: Any) -> list[Size]:
     return [product([shape[a] for a in group]) for group in reassociation(op)]
 
 
+def _cast(sizes: Sizes, op: Any) -> list[Size]:
+    return list(sizes.shape(op.operation.operands[0]))
+
+
 def _pad(sizes: Sizes, op: Any) -> list[Size]:
     source, low, high = segments(op)
     lows = _mixed(sizes, _ints(op, "static_low"), low)
@@ -187,6 +191,7 @@ _RULES = {
     "tensor.extract_slice": _extract_slice,
     "tensor.expand_shape": _expand,
     "tensor.collapse_shape": _collapse,
+    "tensor.cast": _cast,
     "tensor.pad": _pad,
     "tensor.concat": _concat,
 }

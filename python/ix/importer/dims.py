@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from math import inf, isinf
 from typing import Any
 
+import numpy as np
+
 from ix.errors import InputError
 from ix.mlir import arith, ir
 
@@ -47,9 +49,6 @@ class DimExpr:
 
     __slots__ = ("_terms",)
 
-    # NumPy must leave `array * dim` to the array's own operators (the tracer's).
-    __array_ufunc__: Any = None
-
     def __init__(self, terms: dict[Monomial, int]) -> None:
         self._terms = terms
 
@@ -76,7 +75,7 @@ class DimExpr:
 
     def __add__(self, other: Any) -> Any:
         if not is_size(other):
-            return NotImplemented
+            return self._as_array("__add__", other)
         terms = dict(self._terms)
         for monomial, factor in _terms_of(other).items():
             terms[monomial] = terms.get(monomial, 0) + factor
@@ -88,14 +87,14 @@ class DimExpr:
         return _simplified({monomial: -k for monomial, k in self._terms.items()})
 
     def __sub__(self, other: Any) -> Any:
-        return self + -other if is_size(other) else NotImplemented
+        return self + -other if is_size(other) else self._as_array("__sub__", other)
 
     def __rsub__(self, other: Any) -> Any:
-        return -self + other if is_size(other) else NotImplemented
+        return -self + other if is_size(other) else self._as_array("__rsub__", other)
 
     def __mul__(self, other: Any) -> Any:
         if not is_size(other):
-            return NotImplemented
+            return self._as_array("__mul__", other)
         terms: dict[Monomial, int] = {}
         for left, a in self._terms.items():
             for right, b in _terms_of(other).items():
@@ -104,6 +103,36 @@ class DimExpr:
         return _simplified(terms)
 
     __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> Any:
+        return self._as_array("__truediv__", other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return self._as_array("__rtruediv__", other)
+
+    def __pow__(self, other: Any) -> Any:
+        if isinstance(other, int) and other >= 1:
+            return product([self] * other)
+        return self._as_array("__pow__", other)
+
+    def __rpow__(self, other: Any) -> Any:
+        return self._as_array("__rpow__", other)
+
+    def __array_ufunc__(
+        self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any
+    ) -> Any:
+        from ix.importer.trace.ufuncs import apply_ufunc
+
+        return apply_ufunc(ufunc, method, inputs, kwargs)
+
+    def _as_array(self, operator: str, other: Any) -> Any:
+        """The operator on this size as a traced, weakly typed int."""
+        if not isinstance(other, int | float | DimExpr | np.generic):
+            return NotImplemented
+        from ix.importer.builder import size_value
+        from ix.importer.trace.tracer import Tracer
+
+        return getattr(Tracer(size_value(self)), operator)(other)
 
     def __floordiv__(self, other: Any) -> Any:
         return floor_divide(self, other) if is_size(other) else NotImplemented
@@ -159,7 +188,7 @@ class DimExpr:
     def __float__(self) -> float:
         raise InputError(
             f"a Python float is needed here, but the size {self} is known only when "
-            "the program runs; use it in NumPy arithmetic with an array argument"
+            "the program runs; use NumPy's functions (np.sqrt) in place of math's"
         )
 
     def __str__(self) -> str:

@@ -26,7 +26,7 @@ from ix.importer.builder.values import (
     shape,
     size,
 )
-from ix.importer.dims import is_size, same
+from ix.importer.dims import is_size, maximum, minimum, same
 
 
 def concat(arrays: Sequence[Any], axis: int | None = 0) -> Any:
@@ -123,15 +123,13 @@ def split(x: Any, sections: Any, axis: int = 0) -> list[Any]:
             )
         return split_sizes(x, [amount // count] * count, axis)
     limits = [0, *(_within(each, amount) for each in sections), amount]
-    pieces = [b - a for a, b in pairwise(limits)]
-    return split_sizes(x, [max(0, each) for each in pieces], axis)
+    pieces = [maximum(b - a, 0) for a, b in pairwise(limits)]
+    return split_sizes(x, pieces, axis)
 
 
 def _within(index: int, amount: Any) -> Any:
     index = operator.index(index)
-    if not isinstance(amount, int):
-        return index if index >= 0 else amount + index
-    return min(max(index + amount if index < 0 else index, 0), amount)
+    return minimum(maximum(index + amount if index < 0 else index, 0), amount)
 
 
 def array_split(x: Any, sections: Any, axis: int = 0) -> list[Any]:

@@ -1,0 +1,1 @@
+"""`ix demo`: a real sentence-embedding model, compiled and measured."""
