@@ -14,7 +14,7 @@ from ix.importer.trace.functions_order import ORDER
 from ix.importer.trace.functions_reduction import REDUCTION
 from ix.importer.trace.functions_shape import SHAPE, VIEWS
 from ix.importer.trace.functions_update import UPDATE
-from ix.importer.trace.tracer import Tracer, unwrapped, wrapped
+from ix.importer.trace.tracer import Tracer, strongly_wrapped, unwrapped
 from ix.importer.trace.ufuncs import into_outputs
 
 FUNCTIONS: dict[Any, Callable[..., Any]] = {**SHAPE, **MATH, **REDUCTION, **ORDER}
@@ -62,7 +62,7 @@ def apply_function(
             f"{name} on an array that is traced: {error}; ix takes {_signature(rule)}"
         ) from None
     operands = [unwrapped(each) for each in args]
-    result = wrapped(
+    result = strongly_wrapped(
         rule(*operands, **{key: unwrapped(each) for key, each in options.items()})
     )
     if function in VIEWS and isinstance(args[0], Tracer):

@@ -24,7 +24,7 @@ from ix.importer.dims import DimExpr
 from ix.importer.program import Module, current_module
 from ix.mlir import ir
 
-__all__ = ["Tracer", "unwrapped", "wrapped"]
+__all__ = ["Tracer", "strongly_wrapped", "unwrapped", "wrapped"]
 
 
 def wrapped(result: Any) -> Any:
@@ -34,6 +34,18 @@ def wrapped(result: Any) -> Any:
     if type(result) in (list, tuple):
         return type(result)(wrapped(each) for each in result)
     return result
+
+
+def strongly_wrapped(result: Any) -> Any:
+    """Values as tracers that are no Python scalars: NumPy functions give arrays.
+
+    `np.sqrt(2) * x` is of float64 for a float32 array x, unlike `2**0.5 * x`.
+    """
+    if isinstance(result, ir.Value) and weak_type(result) is not None:
+        return Tracer(b.cast(result, b.dtype(result)))
+    if type(result) in (list, tuple):
+        return type(result)(strongly_wrapped(each) for each in result)
+    return wrapped(result)
 
 
 def unwrapped(operand: Any) -> Any:

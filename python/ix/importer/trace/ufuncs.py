@@ -13,7 +13,7 @@ from ix.importer import builder as b
 from ix.importer.builder.elementwise import in_floats
 from ix.importer.locations import user_position
 from ix.importer.promotion import BOOL, float_dtype
-from ix.importer.trace.tracer import Tracer, unwrapped, wrapped
+from ix.importer.trace.tracer import Tracer, strongly_wrapped, unwrapped
 
 Function = Callable[..., Any]
 
@@ -200,7 +200,7 @@ def apply_ufunc(
     options.pop("out", None)
     operands = [unwrapped(each) for each in inputs]
     result = _evaluate(ufunc.__name__, method, operands, options, out)
-    return into_outputs(ufunc.__name__, wrapped(result), out)
+    return into_outputs(ufunc.__name__, strongly_wrapped(result), out)
 
 
 def _evaluate(
