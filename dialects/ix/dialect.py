@@ -129,8 +129,10 @@ class IxOp(Ix.Operation, traits=[ext.Pure]):
         actual = [result.type for result in self.results]
         require(
             len(inferred) == len(actual) and all(map(is_compatible, inferred, actual)),
-            f"result must be {', '.join(map(str, inferred))}, "
-            f"got {', '.join(map(str, actual))}",
+            lambda: (
+                f"result must be {', '.join(map(str, inferred))}, "
+                f"got {', '.join(map(str, actual))}"
+            ),
         )
 
     def verify_invariants(self) -> bool:

@@ -5,7 +5,7 @@ A rule that does not hold raises `ShapeError` with the text after the op's name:
 (`dialect.py`) puts the name before it, in builders and in verifiers alike.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import ml_dtypes
@@ -100,10 +100,13 @@ def tensor_type(shape: Sequence[int], element_type: ir.Type) -> ir.RankedTensorT
     return ir.RankedTensorType.get(list(shape), element_type)
 
 
-def require(condition: bool, message: str) -> None:
-    """Raises `ShapeError(message)` unless the condition holds."""
+def require(condition: bool, message: str | Callable[[], str]) -> None:
+    """Raises `ShapeError(message)` unless the condition holds.
+
+    Where the message spells types, a function makes it: that costs more than the rule.
+    """
     if not condition:
-        raise ShapeError(message)
+        raise ShapeError(message if isinstance(message, str) else message())
 
 
 def require_tensors(types: Iterable[ir.Type]) -> None:
@@ -112,7 +115,9 @@ def require_tensors(types: Iterable[ir.Type]) -> None:
         require(
             isinstance(type_, ir.RankedTensorType)
             and str(type_.element_type) in NUMPY_DTYPES,
-            f"operands must be ranked tensors of an element type of ix, got {type_}",
+            lambda type_=type_: (
+                f"operands must be ranked tensors of an element type of ix, got {type_}"
+            ),
         )
 
 
@@ -121,7 +126,10 @@ def require_same_elements(types: Sequence[ir.RankedTensorType]) -> ir.Type:
     first = types[0].element_type
     require(
         all(type_.element_type == first for type_ in types),
-        f"operands must have one element type, got {_listed(types)}; cast them first",
+        lambda: (
+            "operands must have one element type, got "
+            f"{_listed(types)}; cast them first"
+        ),
     )
     return first
 
@@ -129,7 +137,8 @@ def require_same_elements(types: Sequence[ir.RankedTensorType]) -> ir.Type:
 def require_element(type_: ir.RankedTensorType, kind: str, allowed: bool) -> None:
     """Raises unless `allowed`: the operand must hold `kind` (a plural)."""
     require(
-        allowed, f"operand must have {kind} as elements, got {type_}; cast it first"
+        allowed,
+        lambda: f"operand must have {kind} as elements, got {type_}; cast it first",
     )
 
 
@@ -182,7 +191,10 @@ def broadcast_shapes(shapes: Sequence[Sequence[int]]) -> list[int]:
             elif size != 1:
                 require(
                     dim_sizes_agree(known, size),
-                    f"shapes {' and '.join(map(shape_text, shapes))} do not broadcast",
+                    lambda: (
+                        f"shapes {' and '.join(map(shape_text, shapes))} do not "
+                        "broadcast"
+                    ),
                 )
                 result[axis] = merge_dims(known, size)
     return result
