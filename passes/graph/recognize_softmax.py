@@ -11,8 +11,6 @@ their sums accumulate in f32 in either form, and the op rounds less often.
 
 from __future__ import annotations
 
-from typing import Any
-
 from ix.dialects import ix
 from ix.dialects.ix.shapes import is_float
 from ix.mlir import defining_op, ir
