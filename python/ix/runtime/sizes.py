@@ -35,23 +35,86 @@ def dim(index: int) -> Size:
 
 
 def combine(kind: str, left: Size, right: Size) -> Size:
-    """`left kind right`, folded where both are known or one is neutral."""
+    """`left kind right` in a normal form: equal polynomials are equal sizes."""
     if isinstance(left, int) and isinstance(right, int):
         return _OPERATORS[kind](left, right)
-    if right == {"add": 0, "sub": 0, "mul": 1, "div": 1}.get(kind):
-        return left
-    if left == {"add": 0, "mul": 1}.get(kind):
-        return right
-    if kind == "mul" and 0 in (left, right):
+    if kind in ("add", "sub"):
+        return _written(_sum(_terms(left), _terms(right), -1 if kind == "sub" else 1))
+    if kind == "mul":
+        return _written(_product(_terms(left), _terms(right)))
+    if kind == "div":
+        quotient = _quotient(_terms(left), _terms(right))
+        return (kind, left, right) if quotient is None else _written(quotient)
+    if kind == "mod" and _quotient(_terms(left), _terms(right)) is not None:
         return 0
-    if kind == "div" and isinstance(left, tuple) and left[0] == "mul":
-        if left[2] == right:
-            return left[1]  # type: ignore[no-any-return]
-        if left[1] == right:
-            return left[2]  # type: ignore[no-any-return]
     if kind in ("min", "max") and left == right:
         return left
     return (kind, left, right)
+
+
+# A polynomial: the factors of each term, sorted, and its coefficient.
+_Polynomial = dict[tuple[Any, ...], int]
+
+
+def _terms(size: Size) -> _Polynomial:
+    if isinstance(size, int):
+        return {(): size} if size else {}
+    if size[0] in ("add", "sub"):
+        sign = -1 if size[0] == "sub" else 1
+        return _sum(_terms(size[1]), _terms(size[2]), sign)
+    if size[0] == "mul":
+        return _product(_terms(size[1]), _terms(size[2]))
+    return {(size,): 1}
+
+
+def _sum(left: _Polynomial, right: _Polynomial, sign: int) -> _Polynomial:
+    result = dict(left)
+    for factors, coefficient in right.items():
+        result[factors] = result.get(factors, 0) + sign * coefficient
+    return {factors: c for factors, c in result.items() if c}
+
+
+def _product(left: _Polynomial, right: _Polynomial) -> _Polynomial:
+    result: _Polynomial = {}
+    for some, a in left.items():
+        for others, b in right.items():
+            factors = tuple(sorted((*some, *others), key=repr))
+            result[factors] = result.get(factors, 0) + a * b
+    return {factors: c for factors, c in result.items() if c}
+
+
+def _quotient(left: _Polynomial, right: _Polynomial) -> _Polynomial | None:
+    """left / right where the divisor is one term that divides every term, else None."""
+    if len(right) != 1:
+        return None
+    ((divisors, divisor),) = right.items()
+    result: _Polynomial = {}
+    for factors, coefficient in left.items():
+        rest = list(factors)
+        for each in divisors:
+            if each not in rest:
+                return None
+            rest.remove(each)
+        if coefficient % divisor:
+            return None
+        result[tuple(rest)] = coefficient // divisor
+    return result
+
+
+def _written(terms: _Polynomial) -> Size:
+    """A polynomial as sums of products; the constant comes last."""
+    total: Size | None = None
+    for factors in sorted(terms, key=lambda f: (not f, repr(f))):
+        coefficient = terms[factors]
+        term: Size | None = None
+        for factor in factors:
+            term = factor if term is None else ("mul", term, factor)
+        if term is None:
+            term = coefficient
+        elif coefficient != 1:
+            term = ("mul", term, coefficient)
+        total = term if total is None else ("add", total, term)
+    return 0 if total is None else total
 
 
 def product(sizes: Sequence[Size]) -> Size:
