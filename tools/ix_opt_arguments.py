@@ -7,6 +7,7 @@ import difflib
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from ix.errors import InputError
 
@@ -73,7 +74,11 @@ _NOT_OFFERED = ("irdl-file", "load-dialect-plugin", "load-pass-plugin")
 
 
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    """Parses the command line; passes given as flags end up in `passes`, in order."""
+    """Parses the command line; passes given as flags end up in `passes`, in order.
+
+    Raises:
+        InputError: A flag is unknown or malformed, or excludes another.
+    """
     parser = _parser()
     options = parser.parse_args([part for a in arguments for part in _normalised(a)])
     chosen = [
@@ -87,7 +92,7 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
         if value
     ]
     if len(chosen) > 1:
-        parser.error(f"{' and '.join(chosen)} exclude each other")
+        raise InputError(f"{' and '.join(chosen)} exclude each other")
     return options
 
 
@@ -118,8 +123,15 @@ def pass_name_like(name: str, passes: Sequence[str]) -> str:
     return f"there is no pass '{name}'; did you mean {' or '.join(map(repr, near))}?"
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors end like all others of ix-opt: in status 1."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(message)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="ix-opt",
         description="Runs passes of ix and of MLIR over .mlir files, as mlir-opt does. "
         "Each pass is also a flag: --canonicalize, --ix-hoist-constants, …",

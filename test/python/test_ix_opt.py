@@ -103,6 +103,16 @@ def test_invalid_ir_names_the_pass(source: str, capsys: Any) -> None:
     assert "the IR is not valid after 'ix-breaks'" in shown
 
 
+def test_verify_each_can_be_turned_off(source: str, capsys: Any) -> None:
+    assert ix_opt.main([source, "-p", "ix-breaks", "--verify-each=false"]) == 0
+    assert '"func.func"()' in capsys.readouterr().out  # invalid: the generic form
+    assert ix_opt.main([source, "--verify-each=maybe"]) == 1
+    assert (
+        "ix-opt: error: argument --verify-each: needs true or false"
+        in capsys.readouterr().err
+    )
+
+
 def test_a_missing_pass_suggests_the_nearest(
     source: str, capsys: Any, monkeypatch: Any
 ) -> None:

@@ -8,6 +8,8 @@
 // RUN: ix-opt %s --pass-pipeline 'any(cse,canonicalize)' | FileCheck %s
 // RUN: ix-opt - --cse --canonicalize < %s | FileCheck %s
 // RUN: ix-opt --cse --canonicalize < %s | FileCheck %s
+// RUN: ix-opt %s --cse --canonicalize --mlir-disable-threading --verify-each=false | FileCheck %s
+// RUN: ix-opt %s --cse --canonicalize -verify-each=1 --debug=false | FileCheck %s
 
 // CHECK-LABEL: func.func @square_of_a_sum
 func.func @square_of_a_sum(%a: i32) -> i32 {

@@ -19,7 +19,7 @@
 // ANCHOR: ix-opt: error: pass pipeline 'cse' needs an op around it, such as builtin.module(cse)
 // ROOT: ix-opt: error: the pass pipeline is for 'func.func', but the input is 'builtin.module'
 // PAREN: ix-opt: error: pass pipeline 'builtin.module(cse' needs ')' at column 19, but found the end
-// BOTH: error: --stage and -p or pass flags exclude each other
+// BOTH: ix-opt: error: --stage and -p or pass flags exclude each other
 // STAGE: ix-opt: error: there is no stage 'nowhere'; stages: import, graph,
 // FILE: ix-opt: error: [Errno 2] No such file or directory: 'no-such-file.mlir'
 // OFFER: ix-opt: error: --irdl-file is a flag of mlir-opt that ix-opt does not offer
