@@ -16,7 +16,7 @@ from ix.version import __version__
 if TYPE_CHECKING:
     from ix import nn
     from ix.api import Lowered, jit
-    from ix.artifact import load
+    from ix.runtime.artifact import load
     from ix.dim import Dim
     from ix.errors import (
         ArtifactError,
@@ -50,7 +50,7 @@ _HOMES = {
     "UnsupportedError": "ix.errors",
     "compile": "ix.models",
     "jit": "ix.api",
-    "load": "ix.artifact",
+    "load": "ix.runtime.artifact",
 }
 
 __all__ = [

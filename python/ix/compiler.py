@@ -94,7 +94,7 @@ def load(
     return Executable(
         plan,
         load_object(*objects),
-        objects[-1],
+        objects,
         constants,
         num_threads or knobs.num_threads(),
     )

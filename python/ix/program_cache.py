@@ -6,11 +6,14 @@ import base64
 import hashlib
 import json
 import struct
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import llvmlite
 import numpy as np
 
+from ix import dialects, passes
 from ix.passes.cpu.compile_program import CpuProgram
 from ix.passes.schedule.packing import packing_from
 from ix.passes.schedule.program import ConstantSource
@@ -18,9 +21,26 @@ from ix.runtime.arrays import dtype_of
 from ix.runtime.cache import DiskCache
 from ix.runtime.plan import Plan
 from ix.target import Target
-from ix.version import build_digest
+from ix.version import __version__
 
 __all__ = ["load_program", "program_digest", "store_program"]
+
+
+@cache
+def build_digest() -> str:
+    """Changes whenever a file of the compiler does, so that no stale code is found.
+
+    Sizes and times of the sources stand for their contents.
+    """
+    roots = [Path(__file__).parent]
+    for package in (dialects, passes):
+        roots += [Path(folder) for folder in package.__path__]
+    parts = [__version__]
+    for root in roots:
+        for path in sorted(root.rglob("*.py")):
+            status = path.stat()
+            parts.append(f"{path.name}:{status.st_size}:{status.st_mtime_ns}")
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def program_digest(module: Any, target: Target) -> str:

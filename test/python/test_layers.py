@@ -20,12 +20,12 @@ PACKAGES = {
 # Bottom first. A module may import its own unit and the units of lower rows; the
 # longest prefix decides. A new module needs a place here.
 LAYERS = (
-    ("ix.errors",),
+    ("ix.errors", "ix.version"),
     ("ix.dim", "ix.knobs", "ix.mlir", "ix.runtime.sizes"),
     ("ix.target", "ix.runtime.plan"),
-    ("ix.dialects", "ix.runtime", "ix.artifact"),
+    ("ix.dialects", "ix.runtime"),
     ("ix.passes", "ix.importer", "ix.emit"),
-    ("ix.version", "ix.session_types"),
+    ("ix.session_types",),
     ("ix.program_cache",),
     ("ix.compiler",),
     ("ix.api", "ix.nn", "ix.session"),

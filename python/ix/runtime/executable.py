@@ -53,7 +53,7 @@ class Executable:
     Args:
         plan: What to run.
         code: The loaded code; it exports the plan's entry.
-        pool_code: The thread pool's object.
+        objects: What it was loaded from; the thread pool's object is the last.
         constants: One array for each of plan.constants, in order, 64-byte aligned.
         num_threads: Threads of one call, the caller included; None: all of the machine's.
     """
@@ -62,16 +62,17 @@ class Executable:
         self,
         plan: Plan,
         code: LoadedCode,
-        pool_code: bytes,
+        objects: Sequence[bytes],
         constants: Sequence[np.ndarray],
         num_threads: int | None = None,
     ) -> None:
         self.plan = plan
         self.num_threads = num_threads or pools.default_threads()
         self._code = code
+        self.objects = list(objects)
         self._constants = list(constants)
         self._entry = _ENTRY_TYPE(code.address(ENTRY))
-        self._pool = pools.shared_pool(self.num_threads, pool_code)
+        self._pool = pools.shared_pool(self.num_threads, objects[-1])
         self._free: list[_Workspace] = []
         self._lock = threading.Lock()
         self._inputs = [_InputCheck(t, plan) for t in plan.inputs]
@@ -110,6 +111,12 @@ class Executable:
         finally:
             self._free.append(work)  # list.append is atomic
         return outputs
+
+    def save(self, path: Any) -> None:
+        """Writes the executable to a file that `ix.load` reads; see `ix.runtime.artifact`."""
+        from ix.runtime.artifact import save
+
+        save(self, path)
 
     def close(self) -> None:
         """Frees the arenas; a later call raises RuntimeFailure."""
