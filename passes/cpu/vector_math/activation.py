@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from ix.passes.cpu.vector_math.coefficients import GELU_OFFSET, GELU_SCALE, LN2
 from ix.passes.cpu.vector_math.exponential import polynomial_expm1, scaled, steps
-from ix.passes.cpu.vector_math.lanes import F32, Floats, at_least, fma, select
+from ix.passes.cpu.vector_math.lanes import (
+    F32,
+    Floats,
+    at_least,
+    exact_fma,
+    multiply_add,
+    select,
+)
 from ix.passes.cpu.vector_math.logarithm import log1p_tail
 
 __all__ = ["gelu_tanh", "sigmoid", "silu", "softplus"]
@@ -23,9 +30,9 @@ def _times_sigmoid(x: Floats | float, v: Floats, lost: Floats | None = None) -> 
         lost = select(negative, lost, -lost)
     r, scale = steps(-abs(v), lost)
     small = polynomial_expm1(r)
-    first = fma(scale.first, small, scale.first)
-    product = first if isinstance(x, float) else fma(x, small, x) * scale.first
-    y = select(negative, product, x) / fma(first, scale.second, 1.0)
+    first = multiply_add(scale.first, small, scale.first)
+    product = first if isinstance(x, float) else multiply_add(x, small, x) * scale.first
+    y = select(negative, product, x) / multiply_add(first, scale.second, 1.0)
     return y * select(negative, scale.second, 1.0)
 
 
@@ -53,7 +60,7 @@ def softplus(x: Floats) -> Floats:
     e = scaled(polynomial_expm1(r), scale)
     # 1 + e = 2·(1 + f) where it exceeds √2.
     above = e > 0.4142
-    f = select(above, fma(e, 0.5, -0.5), e)
+    f = select(above, multiply_add(e, 0.5, -0.5), e)
     high, low = kind.parts(LN2, 2)
     tail = log1p_tail(f) + select(above, x.constant(low), 0.0)
     return at_least(x, 0.0) + (select(above, x.constant(high), 0.0) + (f + tail))
@@ -72,15 +79,15 @@ def gelu_tanh(x: Floats) -> Floats:
     offset_high, offset_low = kind.parts(GELU_OFFSET, 2)
 
     square = bounded * bounded
-    square_low = fma(bounded, bounded, -square)
+    square_low = exact_fma(bounded, bounded, -square)
     total = square + offset_high
     stretched = total - square
     total_low = (offset_high - stretched) + (square - (total - stretched))
     total_low = total_low + (square_low + offset_low)
 
     factor = bounded * scale_high
-    factor_low = fma(bounded, scale_low, fma(bounded, scale_high, -factor))
+    factor_low = exact_fma(bounded, scale_low, exact_fma(bounded, scale_high, -factor))
     v = factor * total
-    lost = fma(factor, total, -v)
-    lost = fma(factor, total_low, fma(factor_low, total, lost))
+    lost = exact_fma(factor, total, -v)
+    lost = exact_fma(factor, total_low, exact_fma(factor_low, total, lost))
     return _times_sigmoid(at_least(x, -bound), v, lost)

@@ -25,9 +25,10 @@ from ix.passes.cpu.vector_math.lanes import (
     F32,
     Floats,
     at_most,
-    fma,
+    exact_fma,
     horner,
     horner_by_pairs,
+    multiply_add,
     select,
 )
 
@@ -36,7 +37,7 @@ __all__ = ["erf", "erfc", "gelu_erf"]
 
 def _above_one(t: Floats, square: Floats, coefficients: Sequence[float]) -> Floats:
     """1 + c0·t + c1·t² + …, one rounding of the sum as long as t is small."""
-    return fma(t, horner_by_pairs(t, square, coefficients), 1.0)
+    return multiply_add(t, horner_by_pairs(t, square, coefficients), 1.0)
 
 
 def _scaled_erfc(t: Floats, square: Floats) -> Floats:
@@ -48,13 +49,13 @@ def _scaled_erfc(t: Floats, square: Floats) -> Floats:
 def _scaled_tail(a: Floats, square: Floats) -> Floats:
     """a·e^(a²/2)·Φ(−a) for a ≥ 0."""
     numerator, denominator = NORMAL_TAIL[a.format]
-    above = fma(square, horner_by_pairs(a, square, numerator), a * 0.5)
+    above = multiply_add(square, horner_by_pairs(a, square, numerator), a * 0.5)
     return above / _above_one(a, square, denominator)
 
 
 def _gauss(a: Floats, square: Floats, factor: float) -> tuple[Floats, Steps]:
     """e^(factor·a²) less 1, and a power of two to scale it by; factor −1 or −1/2."""
-    lost = fma(a, a, -square)
+    lost = exact_fma(a, a, -square)
     r, scale = steps(square * factor, lost * factor)
     return polynomial_expm1(r), scale
 
@@ -63,7 +64,7 @@ def erf(x: Floats) -> Floats:
     """x + x·P(x²) for |x| < 1, else 1 − erfc(|x|) with the sign of x."""
     a = abs(x)
     square = a * a
-    small = fma(a, horner(square, ERF_SMALL[x.format]), a)
+    small = multiply_add(a, horner(square, ERF_SMALL[x.format]), a)
     large = _erf_above_one(at_most(a, 4.0 if x.format == F32 else 6.0))
     return select(a < 1.0, small, large).with_sign_of(x)
 
@@ -76,7 +77,7 @@ def _erf_above_one(a: Floats) -> Floats:
     else:
         r, shifted = reduced(-(a * a))
         p = (polynomial_expm1(r) + 1.0) * _scaled_erfc(a, a * a)
-    return fma(p, -power_of_two(shifted), 1.0)
+    return multiply_add(p, -power_of_two(shifted), 1.0)
 
 
 def erfc(x: Floats) -> Floats:
@@ -85,7 +86,7 @@ def erfc(x: Floats) -> Floats:
     square = a * a
     small, scale = _gauss(a, square, -1.0)
     factor = _scaled_erfc(a, square)
-    tail = fma(factor, small, factor) * scale.first * scale.second
+    tail = multiply_add(factor, small, factor) * scale.first * scale.second
     return select(x < 0.0, 2.0 - tail, tail)
 
 
@@ -99,5 +100,5 @@ def gelu_erf(x: Floats) -> Floats:
     small, scale = _gauss(a, square, -0.5)
     factor = _scaled_tail(a, square)
     # The factors come before the power of two, which may make a denormal.
-    tail = fma(factor, small, factor) * scale.first * scale.second
+    tail = multiply_add(factor, small, factor) * scale.first * scale.second
     return select(x > 0.0, x - tail, tail).with_sign_of(x)

@@ -1,7 +1,7 @@
 """exp and its family: e^x = 2^n · e^r with n = round(x / ln 2), |r| ≤ ln 2 / 2.
 
-r is exact: n·ln 2 is subtracted by fma in two parts, and the first difference has few
-enough bits to be representable. Errors are in `table.py`.
+r is all but exact: n·ln 2 is subtracted in two parts, of which the first has so few
+bits that its product and the difference are representable. Errors are in `table.py`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from ix.passes.cpu.vector_math.lanes import (
     Format,
     at_least,
     at_most,
-    fma,
     horner,
+    multiply_add,
     select,
 )
 
@@ -63,15 +63,19 @@ def _overflow(number_format: Format) -> float:
 def _round_ln2(x: Floats, offset: float) -> tuple[Floats, Floats]:
     """round(x / ln 2): with `offset` in the low bits, and as a float without it."""
     shift = x.format.round_shift + offset
-    shifted = fma(x, x.format.nearest(LOG2_E), shift)
+    shifted = multiply_add(x, x.format.nearest(LOG2_E), shift)
     return shifted, shifted - shift
 
 
 def _remainder(x: Floats, n: Floats, lost: Floats | None = None) -> Floats:
     """x + lost − n·ln 2, rounded once."""
-    high, low = x.format.parts(LN2, 2)
-    exact = fma(n, -high, x)
-    return fma(n, -low, exact) if lost is None else exact + fma(n, -low, lost)
+    high, low = x.format.factor_parts(LN2)
+    exact = multiply_add(n, -high, x)
+    return (
+        multiply_add(n, -low, exact)
+        if lost is None
+        else exact + multiply_add(n, -low, lost)
+    )
 
 
 def reduced(x: Floats, exponent_offset: int = 0) -> tuple[Floats, Floats]:
@@ -98,19 +102,19 @@ def steps(x: Floats, lost: Floats | None = None) -> tuple[Floats, Steps]:
     """
     kind = x.format
     shifted, n = _round_ln2(x, 2 * kind.bias)
-    half = fma(x, kind.nearest(LOG2_E) / 2, kind.round_shift + kind.bias)
+    half = multiply_add(x, kind.nearest(LOG2_E) / 2, kind.round_shift + kind.bias)
     rest = (shifted.bits() - half.bits()) << kind.mantissa_bits
     return _remainder(x, n, lost), Steps(power_of_two(half), rest.as_floats())
 
 
 def polynomial_expm1(r: Floats) -> Floats:
     """e^r − 1 for |r| ≤ ln 2 / 2, accurate relative to itself."""
-    return fma(r * r, horner(r, EXPM1[r.format]), r)
+    return multiply_add(r * r, horner(r, EXPM1[r.format]), r)
 
 
 def scaled(expm1_r: Floats, by: Steps) -> Floats:
     """(1 + expm1_r) times a power of two; a denormal is rounded once."""
-    return fma(by.first, expm1_r, by.first) * by.second
+    return multiply_add(by.first, expm1_r, by.first) * by.second
 
 
 def exp(x: Floats) -> Floats:
@@ -129,7 +133,7 @@ def exp_non_positive(x: Floats) -> Floats:
     # There n is −bias, and 2^n by its bits is 0.
     r, shifted = reduced(at_least(x, -(kind.bias + 0.01) * float(LN2)))
     scale = power_of_two(shifted)
-    return fma(scale, polynomial_expm1(r), scale)
+    return multiply_add(scale, polynomial_expm1(r), scale)
 
 
 def exp2(x: Floats) -> Floats:
@@ -138,7 +142,7 @@ def exp2(x: Floats) -> Floats:
     x = at_most(at_least(x, -151.0 if kind == F32 else -1076.0), kind.bias + 1.0)
     shift = kind.round_shift + 2 * kind.bias
     shifted = x + shift
-    half = fma(x, 0.5, kind.round_shift + kind.bias)
+    half = multiply_add(x, 0.5, kind.round_shift + kind.bias)
     rest = (shifted.bits() - half.bits()) << kind.mantissa_bits
     r = (x - (shifted - shift)) * kind.nearest(LN2)
     scale = Steps(power_of_two(half), rest.as_floats())
@@ -151,7 +155,7 @@ def expm1(x: Floats) -> Floats:
     floor = -20.0 if kind == F32 else -40.0
     r, shifted = reduced(at_most(at_least(x, floor), _overflow(kind)), -1)
     scale = power_of_two(shifted)
-    y = fma(scale, polynomial_expm1(r), scale - 0.5) * 2.0
+    y = multiply_add(scale, polynomial_expm1(r), scale - 0.5) * 2.0
     return select(abs(x) < kind.tiny, x, y)
 
 
@@ -159,10 +163,10 @@ def tanh(x: Floats) -> Floats:
     """x + x³·P(x²) for small x, else t / (t + 2) with t = expm1(2·|x|)."""
     a = abs(x)
     square = a * a
-    small = fma(a * square, horner(square, TANH_SMALL[x.format]), a)
+    small = multiply_add(a * square, horner(square, TANH_SMALL[x.format]), a)
     r, shifted = reduced(at_most(a * 2.0, 20.0 if x.format == F32 else 40.0))
     scale = power_of_two(shifted)
-    t = fma(scale, polynomial_expm1(r), scale - 1.0)
+    t = multiply_add(scale, polynomial_expm1(r), scale - 1.0)
     return select(a < 0.55, small, t / (t + 2.0)).with_sign_of(x)
 
 
@@ -189,7 +193,7 @@ def _hyperbolic(x: Floats) -> _Hyperbolic:
     down = power_of_two(at_least(mirrored, kind.round_shift))
     r = _remainder(x, n)
     square = r * r
-    sinh_r = fma(r * square, horner(square, SINH[kind]), r)
+    sinh_r = multiply_add(r * square, horner(square, SINH[kind]), r)
     cosh_r_minus_1 = square * horner(square, COSH[kind])
     return _Hyperbolic(sinh_r, cosh_r_minus_1, up + down, up - down)
 
@@ -197,7 +201,7 @@ def _hyperbolic(x: Floats) -> _Hyperbolic:
 def sinh(x: Floats) -> Floats:
     """sinh(n ln 2)·cosh r + cosh(n ln 2)·sinh r, the small terms first."""
     h = _hyperbolic(x)
-    small = fma(h.total, h.sinh_r, h.difference * h.cosh_r_minus_1)
+    small = multiply_add(h.total, h.sinh_r, h.difference * h.cosh_r_minus_1)
     # Scaling would cost a denormal its last bits.
     tiny = abs(x) < 2.0 ** -(x.format.mantissa_bits // 2 + 2)
     return select(tiny, x, (h.difference + small) * 4.0)
@@ -206,5 +210,5 @@ def sinh(x: Floats) -> Floats:
 def cosh(x: Floats) -> Floats:
     """cosh(n ln 2)·cosh r + sinh(n ln 2)·sinh r, the small terms first."""
     h = _hyperbolic(x)
-    small = fma(h.difference, h.sinh_r, h.total * h.cosh_r_minus_1)
+    small = multiply_add(h.difference, h.sinh_r, h.total * h.cosh_r_minus_1)
     return (h.total + small) * 4.0

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from ix.passes.cpu.vector_math.coefficients import ARCSIN, ARCTAN, PI
-from ix.passes.cpu.vector_math.lanes import F32, Floats, Mask, fma, horner, select
+from ix.passes.cpu.vector_math.lanes import (
+    F32,
+    Floats,
+    Mask,
+    horner,
+    multiply_add,
+    select,
+)
 
 __all__ = ["acos", "asin", "atan", "atan2"]
 
@@ -18,15 +25,15 @@ def _half_arcsine(x: Floats) -> tuple[Floats, Mask]:
     """
     a = abs(x)
     above = a > 0.5
-    square = select(above, fma(a, -0.5, 0.5), a * a)
+    square = select(above, multiply_add(a, -0.5, 0.5), a * a)
     s = select(above, square.sqrt(), a)
-    return fma(s * square, horner(square, ARCSIN), s), above
+    return multiply_add(s * square, horner(square, ARCSIN), s), above
 
 
 def asin(x: Floats) -> Floats:
     """arcsin x; NaN for |x| > 1."""
     p, above = _half_arcsine(x)
-    other = fma(p, -2.0, _HALF_PI_HIGH) + _HALF_PI_LOW
+    other = multiply_add(p, -2.0, _HALF_PI_HIGH) + _HALF_PI_LOW
     return select(above, other, p).with_sign_of(x)
 
 
@@ -42,7 +49,7 @@ def acos(x: Floats) -> Floats:
 def _arctangent(t: Floats) -> Floats:
     """arctan t for |t| ≤ 1."""
     square = t * t
-    return fma(t * square, horner(square, ARCTAN), t)
+    return multiply_add(t * square, horner(square, ARCTAN), t)
 
 
 def atan(x: Floats) -> Floats:

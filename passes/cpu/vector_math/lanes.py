@@ -3,7 +3,7 @@
 `Floats`, `Integers` and `Mask` wrap an MLIR value and emit arith and math ops at the
 current insertion point; a Python number beside them becomes a constant of their type.
 
-    y = fma(x, x, 1.0)                  # math.fma, one rounding on every target
+    y = multiply_add(x, x, 1.0)         # vector.fma, 1.0 in every lane
     y = select(x < 0.0, -y, y)          # arith.cmpf olt, arith.negf, arith.select
 
 Two idioms matter for speed and for NaN:
@@ -20,9 +20,10 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
+from math import frexp
 from typing import Any
 
-from ix.mlir import arith, ir, math, vector
+from ix.mlir import arith, ir, llvm, math, vector
 
 __all__ = [
     "F32",
@@ -34,9 +35,10 @@ __all__ = [
     "any_lane",
     "at_least",
     "at_most",
-    "fma",
+    "exact_fma",
     "horner",
     "horner_by_pairs",
+    "multiply_add",
     "select",
 ]
 
@@ -77,6 +79,17 @@ class Format:
                 found.append(self.nearest(value))
                 value -= Decimal(found[-1])
         return tuple(found)
+
+    def factor_parts(self, value: Decimal) -> tuple[float, float]:
+        """Two numbers with the sum `value`; the first times an exponent is exact.
+
+        It lacks as many bits as an exponent, twice the range included, may have.
+        """
+        spare = 9 if self.bits == 32 else 12
+        _, exponent = frexp(value)
+        ulp = Decimal(2) ** (exponent - self.mantissa_bits - 1 + spare)
+        high = float((value / ulp).to_integral_value() * ulp)
+        return high, self.nearest(value - Decimal(high))
 
 
 F32 = Format(bits=32, mantissa_bits=23, bias=127)
@@ -278,8 +291,16 @@ class Floats:
         return Floats(arith.truncf(type_, self.value))
 
 
-def fma(a: Floats, b: Floats | float, c: Floats | float) -> Floats:
-    """a·b + c with one rounding."""
+def multiply_add(a: Floats, b: Floats | float, c: Floats | float) -> Floats:
+    """a·b + c in one instruction where the target has fma, in two where it has not."""
+    operands = (a.value, a.operand(b), a.operand(c))
+    if isinstance(a.value.type, ir.VectorType):
+        return Floats(vector.fma(*operands))
+    return Floats(llvm.intr_fmuladd(*operands))
+
+
+def exact_fma(a: Floats, b: Floats | float, c: Floats | float) -> Floats:
+    """a·b + c rounded once; without fma in the target, a libm call for each lane."""
     return Floats(math.fma(a.value, a.operand(b), a.operand(c)))
 
 
@@ -303,15 +324,15 @@ def at_most(x: Floats, bound: float) -> Floats:
 
 
 def horner(x: Floats, coefficients: Sequence[float]) -> Floats:
-    """c0 + x·(c1 + x·(c2 + …)), one fma for each coefficient but the last."""
+    """c0 + x·(c1 + x·(c2 + …))."""
     result = x.constant(coefficients[-1])
     for coefficient in reversed(coefficients[:-1]):
-        result = fma(result, x, coefficient)
+        result = multiply_add(result, x, coefficient)
     return result
 
 
 def horner_by_pairs(x: Floats, square: Floats, coefficients: Sequence[float]) -> Floats:
-    """The same as (c0 + c1·x) + x²·((c2 + c3·x) + …), given x²: as many fma.
+    """The same as (c0 + c1·x) + x²·((c2 + c3·x) + …), given x².
 
     In a quotient of two such the error of x² cancels, and half of the roundings go.
     """
@@ -320,7 +341,7 @@ def horner_by_pairs(x: Floats, square: Floats, coefficients: Sequence[float]) ->
     ]
     result = pairs.pop()
     while pairs:
-        result = fma(square, result, pairs.pop())
+        result = multiply_add(square, result, pairs.pop())
     return result
 
 

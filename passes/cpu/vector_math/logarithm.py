@@ -21,8 +21,8 @@ from ix.passes.cpu.vector_math.lanes import (
     Floats,
     Format,
     Integers,
-    fma,
     horner,
+    multiply_add,
     select,
 )
 
@@ -79,13 +79,15 @@ def log1p_tail(f: Floats) -> Floats:
     """log(1 + f) − f for √½ ≤ 1 + f ≤ √2."""
     if f.format == F32:
         square = f * f
-        return fma(square, -0.5, square * f * horner(f, LOG1P_CUBE))
+        return multiply_add(square, -0.5, square * f * horner(f, LOG1P_CUBE))
     # s = f / (2 + f), log(1 + f) = f − (h − s·(h + s²·P(s²))) with h = f²/2: the form
     # of fdlibm's e_log.c, with coefficients of ix's own.
     s = f / (f + 2.0)
     z = s * s
     half_square = f * f * 0.5
-    return fma(s, fma(z, horner(z, LOG1P_QUOTIENT), half_square), -half_square)
+    return multiply_add(
+        s, multiply_add(z, horner(z, LOG1P_QUOTIENT), half_square), -half_square
+    )
 
 
 def _decompose(x: Floats) -> Logarithm:
@@ -106,9 +108,9 @@ def _with_limits(x: Floats, y: Floats) -> Floats:
 
 
 def _natural(parts: Logarithm) -> Floats:
-    high, low = parts.f.format.parts(LN2, 2)
-    small = fma(parts.exponent, low, parts.tail)
-    return fma(parts.exponent, high, parts.f + small)
+    high, low = parts.f.format.factor_parts(LN2)
+    small = multiply_add(parts.exponent, low, parts.tail)
+    return multiply_add(parts.exponent, high, parts.f + small)
 
 
 def log(x: Floats) -> Floats:
@@ -120,17 +122,19 @@ def log2(x: Floats) -> Floats:
     """The logarithm to base 2; exact for powers of two."""
     parts = _decompose(x)
     high, low = x.format.parts(LOG2_E, 2)
-    small = fma(parts.f, low, parts.tail * high)
-    return _with_limits(x, fma(parts.f, high, small) + parts.exponent)
+    small = multiply_add(parts.f, low, parts.tail * high)
+    return _with_limits(x, multiply_add(parts.f, high, small) + parts.exponent)
 
 
 def log10(x: Floats) -> Floats:
     """The logarithm to base 10."""
     parts = _decompose(x)
     high, low = x.format.parts(LOG10_E, 2)
-    two_high, two_low = x.format.parts(LOG10_2, 2)
-    small = fma(parts.exponent, two_low, fma(parts.f, low, parts.tail * high))
-    y = fma(parts.exponent, two_high, fma(parts.f, high, small))
+    two_high, two_low = x.format.factor_parts(LOG10_2)
+    small = multiply_add(
+        parts.exponent, two_low, multiply_add(parts.f, low, parts.tail * high)
+    )
+    y = multiply_add(parts.exponent, two_high, multiply_add(parts.f, high, small))
     return _with_limits(x, y)
 
 
@@ -145,7 +149,7 @@ def log1p(x: Floats) -> Floats:
     f, e = mantissa_and_exponent(u)
     # Where e is above 60, c is 0: any finite power of two will do.
     inverse = kind.bias - e.at_most(60)
-    f = fma(c, (inverse << kind.mantissa_bits).as_floats(), f)
+    f = multiply_add(c, (inverse << kind.mantissa_bits).as_floats(), f)
     y = _natural(Logarithm(small_integer(e, kind), f, log1p_tail(f)))
     return _with_limits(u, y).with_sign_of(x)
 
@@ -169,7 +173,7 @@ def acosh(x: Floats) -> Floats:
     """log1p(t + √(t·(t + 2))) for t = x − 1; log x + ln 2 where x is large."""
     large = x > _doubles_itself(x)
     t = x - 1.0
-    root = t + fma(t, t, t * 2.0).sqrt()
+    root = t + multiply_add(t, t, t * 2.0).sqrt()
     more = select(large, x.constant(x.format.nearest(LN2)), 0.0)
     return select(x >= 1.0, log1p(select(large, x, root)) + more, _NAN)
 

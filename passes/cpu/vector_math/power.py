@@ -13,8 +13,8 @@ from ix.passes.cpu.vector_math.lanes import (
     any_lane,
     at_least,
     at_most,
-    fma,
     horner,
+    multiply_add,
     select,
 )
 from ix.passes.cpu.vector_math.logarithm import mantissa_and_exponent, small_integer
@@ -33,7 +33,7 @@ def _exp2(z: Floats) -> Floats:
     shifted = z + shift
     r = z - (shifted - shift)
     scale = power_of_two(shifted)
-    return fma(scale, r * horner(r, POWER_EXP2), scale)
+    return multiply_add(scale, r * horner(r, POWER_EXP2), scale)
 
 
 def powf(x: Floats, y: Floats) -> Floats:
@@ -44,7 +44,7 @@ def powf(x: Floats, y: Floats) -> Floats:
     """
     a = abs(x)
     f, e = mantissa_and_exponent(a.widened())
-    log2 = fma(f, horner(f, POWER_LOG2), small_integer(e, F64))
+    log2 = multiply_add(f, horner(f, POWER_LOG2), small_integer(e, F64))
     power = _exp2(log2 * y.widened()).narrowed()
 
     # Only a positive finite x gives bits below those of infinity; 0 is lowered to all
@@ -94,7 +94,7 @@ def cbrt(x: Floats) -> Floats:
     t = _third_of_exponent(a)
     for _ in range(2 if kind == F32 else 3):
         square = t * t
-        t = t - t * (fma(square, t, -a) / fma(square * t, 2.0, a))
+        t = t - t * (multiply_add(square, t, -a) / multiply_add(square * t, 2.0, a))
     t = t * select(small, x.constant(2.0 ** (-by // 3)), 2.0 ** (by // 3))
     ordinary = (magnitude > 0.0) & (magnitude < _INFINITY)
     return select(ordinary, t, magnitude).with_sign_of(x)
@@ -113,7 +113,7 @@ def _third_of_exponent(a: Floats) -> Floats:
     log = ((a.bits() >> dropped) | pattern).as_floats() - unit
     # Two thirds of the bits of 1.0, less 3 % that balance the error of this logarithm.
     origin = (kind.bias - 0.05) * 2.0 / 3.0 * 2.0 ** (kind.mantissa_bits - dropped)
-    third: Integers = fma(log, 1.0 / 3.0, unit + round(origin)).bits()
+    third: Integers = multiply_add(log, 1.0 / 3.0, unit + round(origin)).bits()
     return (third << dropped).as_floats()
 
 

@@ -22,8 +22,9 @@ from ix.passes.cpu.vector_math.lanes import (
     Floats,
     Integers,
     any_lane,
-    fma,
+    exact_fma,
     horner,
+    multiply_add,
     select,
 )
 
@@ -59,11 +60,11 @@ def _parts(value: Decimal, count: int, bits: int, first_ulp: int) -> list[float]
 def _near(x: Floats) -> tuple[Floats, Integers]:
     """r and n with x = n·π/2 + r, for |x| ≤ `_NEAR`; n in the low bits."""
     kind = x.format
-    shifted = fma(x, kind.nearest(TWO_OVER_PI), kind.round_shift)
+    shifted = multiply_add(x, kind.nearest(TWO_OVER_PI), kind.round_shift)
     n = shifted - kind.round_shift
     r = x
     for part in _parts(PI / 2, count=3, bits=24, first_ulp=-23):
-        r = fma(n, -part, r)
+        r = exact_fma(n, -part, r)
     return r, shifted.bits()
 
 
@@ -78,7 +79,7 @@ def _far(x: Floats) -> tuple[Floats, Integers]:
     fraction = count = wide.constant(0.0)
     for part in _parts(TWO_OVER_PI, _PARTS, _PART_BITS, first_ulp=-_PART_BITS):
         product = wide * part
-        product = fma((product * 0.25).rounded(), -4.0, product)
+        product = multiply_add((product * 0.25).rounded(), -4.0, product)
         fraction = fraction + product
         whole = fraction.rounded()
         fraction = fraction - whole
@@ -103,13 +104,13 @@ def _reduced(x: Floats) -> tuple[Floats, Integers]:
 def _sine_and_cosine(r: Floats) -> tuple[Floats, Floats]:
     """Both for |r| ≤ π/4; the sine has the sign of r for 0."""
     square = r * r
-    sine = fma(r * square, horner(square, SIN_QUARTER_TURN), r).with_sign_of(r)
+    sine = multiply_add(r * square, horner(square, SIN_QUARTER_TURN), r).with_sign_of(r)
     half = square * 0.5
     first = 1.0 - half
     # What 1 − r²/2 has lost goes to the small term, as in fdlibm's k_cos.c.
     lost = (1.0 - first) - half
     fourth = square * square
-    return sine, fma(fourth, horner(square, COS_QUARTER_TURN), lost) + first
+    return sine, multiply_add(fourth, horner(square, COS_QUARTER_TURN), lost) + first
 
 
 def _quadrant(r: Floats, n: Integers) -> Floats:

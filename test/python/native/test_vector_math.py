@@ -49,7 +49,9 @@ SPECIAL += [1e-45, -1e-45, 1.1754944e-38, -1.1754944e-38, 3.4028235e38, -3.40282
 
 
 @cache
-def compiled(name: str, lanes: int = 16, bits: int = 32) -> Callable[..., Array]:
+def compiled(
+    name: str, lanes: int = 16, bits: int = 32, target: str = "cpu"
+) -> Callable[..., Array]:
     """`name` over whole arrays, `lanes` at a time; 0 lanes are scalars."""
     arguments = 2 if name in BINARY else 1
     with ir.Context(), ir.Location.unknown():
@@ -58,7 +60,7 @@ def compiled(name: str, lanes: int = 16, bits: int = 32) -> Callable[..., Array]
             _emit_map(getattr(vector_math, name), arguments, lanes, bits)
         PassManager.parse(LOWER).run(module.operation)
         text = to_llvm_ir(module)
-    code = load_object(compile_object(text, Target.parse("cpu")))
+    code = load_object(compile_object(text, Target.parse(target)))
     pointers = [ctypes.c_void_p] * (arguments + 1)
     call = ctypes.CFUNCTYPE(None, *pointers, ctypes.c_int64)(code.address("map"))
 
@@ -179,8 +181,10 @@ def samples(stride: int, start: int = 0, stop: int = 1 << 32) -> Array:
     return np.concatenate([bits.view(np.float32), *map(np.float32, parts)])
 
 
-def check(name: str, got: Array, inputs: list[Array], bits: int = 32) -> None:
-    """Asserts the documented error, and the sign of zeros."""
+def check(
+    name: str, got: Array, inputs: list[Array], bits: int = 32, slack: float = 0.0
+) -> None:
+    """Asserts the documented error and so many ulp more, and the sign of zeros."""
     wide = np.float64 if bits == 32 else np.longdouble
     bound = FUNCTIONS[name].max_ulp_f32 if bits == 32 else FUNCTIONS[name].max_ulp_f64
     want = reference(name)(*(x.astype(wide) for x in inputs))
@@ -190,7 +194,8 @@ def check(name: str, got: Array, inputs: list[Array], bits: int = 32) -> None:
         assert np.all(got[flushed] <= 1.18e-38)
         error[flushed] = 0
     worst = int(np.argmax(error))
-    assert error[worst] <= bound, (
+    assert bound is not None
+    assert error[worst] <= bound + slack, (
         f"{error[worst]:.3f} ulp at {[x[worst] for x in inputs]}: "
         f"{got[worst]}, not {want[worst]}"
     )
@@ -306,6 +311,14 @@ def test_every_length_gives_the_same_bits(name: str) -> None:
         got = compiled(name, lanes)(*inputs)
         same = got.view(np.uint32) == want.view(np.uint32)
         assert np.all(same | (np.isnan(got) & np.isnan(want))), lanes
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_without_fma_the_error_is_little_more(name: str) -> None:
+    run = compiled(name, lanes=4, target="cpu:generic")
+    x = sampled(name, samples(200_003))
+    inputs = [x, x[::-1]] if name in BINARY else [x]
+    check(name, run(*inputs), inputs, slack=1.0)
 
 
 F64 = [name for name in UNARY if FUNCTIONS[name].max_ulp_f64 is not None]
@@ -426,5 +439,5 @@ def test_all_functions_are_documented_and_public() -> None:
     assert named == set(FUNCTIONS)
     for name, entry in FUNCTIONS.items():
         assert entry.name == name
-        assert 0.5 <= entry.max_ulp_f32 <= 4.5
+        assert 0.5 <= entry.max_ulp_f32 <= 5.25
         assert getattr(vector_math, name).__doc__
