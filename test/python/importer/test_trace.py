@@ -96,7 +96,7 @@ np.full((2,),5,like=x) np.arange(5,like=x) np.arange(1,6,2,like=x) np.eye(3,like
 np.tril(x) np.triu(x,1) np.tril(x[0]) np.diag(x) np.diag(x[0]) np.diag(x[0],1) np.diag(x,-1) np.diagonal(x,1) np.trace(x,1)
 np.tri(3,like=x) np.diagflat(x[0]) np.meshgrid(x[0],x[:,0]) np.meshgrid(x[0],x[:,0],indexing="ij") np.unstack(x)
 np.where(x>0,x,0) np.where(x>0,1,2) np.where(x>0,1.0,x) np.select([x>1,x>0],[x,2*x],-1) np.choose((x>0).astype(int),[x,-x])
-np.take(x,[0,2],0) np.take(x,5) np.take(x,[[1],[-1]],axis=1) np.take_along_axis(x,np.argsort(x,1),1) np.isin(np.rint(x),[0,1])
+np.take(x,[0,2],0) np.take(x,5) np.take(x,[7,-9],0,mode='clip') np.take(x,[7,-9],1,mode='wrap') np.take(x,[[1],[-1]],axis=1) np.take_along_axis(x,np.argsort(x,1),1) np.isin(np.rint(x),[0,1])
 np.isclose(x,x+1e-9) np.allclose(x,x) np.array_equal(x,x) np.einsum("ij->ji",x) np.einsum("ij->",x) np.einsum("ii->i",x[:,:4])
 np.einsum("ii",x[:,:4]) np.einsum("ij,kj->ik",x,x) np.einsum("...j,...j->...",x,x) np.einsum("ij,kj,lj->ikl",x,x,x,optimize=True)
 np.einsum("ij,j",x,x[0]) np.einsum("i,j->ij",x[0],x[1]) np.einsum("bij,bjk",x.reshape(2,2,6),x.reshape(2,6,2))

@@ -259,6 +259,15 @@ def _can_cast(from_: Any, to: Any, casting: str = "safe") -> bool:
     return np.can_cast(b.dtype(from_), to, casting)  # type: ignore[arg-type]
 
 
+def _take(a: Any, indices: Any, axis: Any = None, mode: str = "raise") -> Any:
+    amount = b.size(a, axis)
+    if mode == "clip":
+        indices = b.clip(indices, 0, amount - 1)
+    elif mode == "wrap":
+        indices = b.mod(indices, amount)
+    return b.take(a, indices, axis)
+
+
 def _of_arrays(function: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     """The function of two arrays; Python numbers count as arrays, strongly typed."""
 
@@ -315,7 +324,7 @@ MATH: dict[Any, Callable[..., Any]] = {
     np.round: _round,
     np.select: _select,
     np.sinc: _sinc,
-    np.take: lambda a, indices, axis=None, mode="raise": b.take(a, indices, axis),
+    np.take: _take,
     np.take_along_axis: lambda arr, indices, axis=-1: b.take_along_axis(
         arr, indices, axis
     ),

@@ -33,14 +33,19 @@ def reshape(
         raise InputError(
             f"'reshape' needs order='C', but got {order!r}; transpose first"
         )
-    return Tracer(b.reshape(self.value, *shape), shares=self)
+    before = self.shape
+    result = b.reshape(self.value, *shape)
+    return Tracer(result, self, lambda value: b.reshape(value, before))
 
 
 def transpose(self: Tracer, *axes: Any) -> Any:
     """As `ndarray.transpose`: axes as a tuple, one by one, or none."""
     if len(axes) == 1 and (axes[0] is None or isinstance(axes[0], tuple | list)):
         axes = () if axes[0] is None else tuple(axes[0])
-    return Tracer(b.transpose(self.value, axes or None), shares=self)
+    result = b.transpose(self.value, axes or None)
+    order = [axis % self.ndim for axis in axes] or list(range(self.ndim))[::-1]
+    back = sorted(range(len(order)), key=order.__getitem__)
+    return Tracer(result, self, lambda value: b.transpose(value, back))
 
 
 def astype(self: Tracer, dtype: Any, *args: Any, **kwargs: Any) -> Any:
@@ -116,8 +121,8 @@ METHODS: dict[str, Method] = {
 }
 
 PROPERTIES: dict[str, Method] = {
-    "T": lambda self: Tracer(b.transpose(self.value), shares=self),
-    "mT": lambda self: Tracer(b.matrix_transpose(self.value), shares=self),
+    "T": lambda self: transpose(self),
+    "mT": lambda self: Tracer(b.matrix_transpose(self.value), self, b.matrix_transpose),
     "real": lambda self: self,
     "imag": lambda self: Tracer(b.zeros_like(self.value)),
 }

@@ -5,8 +5,9 @@ Where NumPy needs the elements themselves (`if x:`, `float(x)`), it raises `Inpu
 with the remedy.
 
 Assignment is functional: `x[i] = v` and `x += v` give the tracer a new value. NumPy's
-views share memory, tracers do not, so all tracers that would share memory share a
-version; reading one after another was written raises, rather than giving old elements.
+views share memory, tracers do not. So a view that is written also writes the array it
+was taken from, and all tracers that would share memory share a version: reading one
+that missed a write raises, rather than giving old elements.
 """
 
 from __future__ import annotations
@@ -102,15 +103,22 @@ class Tracer:
     Args:
         value: The MLIR Value.
         shares: The tracer that this one is a NumPy view of.
+        write_back: From the view's new Value to that of `shares`, if it is known.
     """
 
-    __slots__ = ("_memory", "_module", "_seen", "_value")
+    __slots__ = ("_base", "_memory", "_module", "_seen", "_value", "_write_back")
 
     __array_priority__ = 1000
     __hash__: Any = None
 
-    def __init__(self, value: Any, shares: Tracer | None = None) -> None:
+    def __init__(
+        self,
+        value: Any,
+        shares: Tracer | None = None,
+        write_back: Callable[[Any], Any] | None = None,
+    ) -> None:
         self._value = value
+        self._base, self._write_back = shares, write_back
         self._module: Module = current_module()
         self._memory = [0]
         self._seen = 0
@@ -161,11 +169,19 @@ class Tracer:
         self.overwrite(b.cast(value, self.dtype))
 
     def overwrite(self, value: Any) -> None:
-        """Replaces the Value; other views of the same memory become stale."""
+        """Replaces the Value, and those of the arrays that this one is a view of.
+
+        Other views of the same memory become stale.
+        """
         _ = self.value
         self._memory[0] += 1
+        self._refresh(value)
+
+    def _refresh(self, value: Any) -> None:
         self._seen = self._memory[0]
         self._value = value
+        if self._base is not None and self._write_back is not None:
+            self._base._refresh(self._write_back(value))
 
     @property
     def shape(self) -> tuple[Any, ...]:
@@ -245,8 +261,11 @@ class Tracer:
         return apply_function(function, args, kwargs)
 
     def __getitem__(self, index: Any) -> Tracer:
-        result = b.getitem(self.value, unwrapped(index))
-        return Tracer(result, self if _is_view(index) and b.rank(result) else None)
+        whole, entries = self.value, unwrapped(index)
+        result = b.getitem(whole, entries)
+        if not _is_view(index) or not b.rank(result):
+            return Tracer(result)
+        return Tracer(result, self, lambda part: b.setitem(whole, entries, part))
 
     def __setitem__(self, index: Any, update: Any) -> None:
         self.overwrite(b.setitem(self.value, unwrapped(index), unwrapped(update)))
