@@ -13,6 +13,7 @@ Source: onnxruntime.ai/docs/api/python/api_summary.html.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from ix.dim import Dim
 from ix.errors import InputError, RuntimeFailure, UnsupportedError
 from ix.session_types import (
     GraphOptimizationLevel,
@@ -82,8 +84,8 @@ class InferenceSession:
         sess_options: Threads, dimension overrides, initializers.
         providers: Names, or (name, options); default: the CPU.
         provider_options: Options for each of `providers`.
-        dims: Symbolic dimension → (minimum, maximum), inclusive: compiled once for
-            all sizes within.
+        dims: Symbolic dimension → (minimum, maximum), inclusive, or an `ix.Dim`:
+            compiled once for all sizes within.
 
     Raises:
         ModelImportError: The model cannot be read, or is damaged.
@@ -104,14 +106,20 @@ class InferenceSession:
 
         self._options = sess_options or SessionOptions()
         self._provider, self._provider_options = _chosen(providers, provider_options)
-        self._dims = {**self._options.free_dimension_overrides, **(dims or {})}
+        overrides = {**self._options.free_dimension_overrides, **(dims or {})}
+        self._dims = {name: _bounds(each) for name, each in overrides.items()}
         self._model = load_model(path_or_bytes)
         require_supported_inputs(self._model)
         self._inputs = [NodeArg.of(each) for each in self._model.inputs()]
         self._outputs = [NodeArg.of(each) for each in self._model.proto.graph.output]
+        self._bounded = [
+            [isinstance(self._dims.get(size), tuple) for size in each.shape]
+            for each in self._inputs
+        ]
         self._programs: OrderedDict[Any, _Program] = OrderedDict()
         self._by_value: set[str] = set()
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
+        self._compiling = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
         self._prepare()
 
@@ -222,25 +230,19 @@ class InferenceSession:
 
     def _prepare(self) -> None:
         """Compiles now where every size is known, so that errors come at once."""
-        shapes = {
-            each.name: tuple(each.shape)
-            for each in self._inputs
-            if all(isinstance(size, int) for size in each.shape)
+        shapes: dict[str, tuple[Any, ...]] = {}
+        for each in self._inputs:
+            sizes = tuple(self._dims.get(size, size) for size in each.shape)
+            if not each.ranked or not all(isinstance(s, int | tuple) for s in sizes):
+                return
+            shapes[each.name] = sizes
+        known = {
+            name: sizes
+            for name, sizes in shapes.items()
+            if all(isinstance(size, int) for size in sizes)
         }
-        known = all(
-            each.name in shapes or all(self._settled(size) for size in each.shape)
-            for each in self._inputs
-        )
-        if not known or not all(each.ranked for each in self._inputs):
-            return
-        try:
-            program = self._compile(shapes, {})
-        except _NeedsInputs:
-            return
-        self._programs[self._key({}, shapes)] = program
-
-    def _settled(self, size: Any) -> bool:
-        return isinstance(size, int) or size in self._dims
+        with contextlib.suppress(_NeedsInputs):
+            self._programs[self._key({}, shapes)] = self._compile(known, {})
 
     def _checked(self, feed: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
         """The inputs as arrays of the expected dtypes and shapes."""
@@ -269,44 +271,47 @@ class InferenceSession:
         return list(names)
 
     def _key(self, arrays: Mapping[str, Any], shapes: Mapping[str, Any]) -> Any:
-        """What a program is specialised to: open sizes, and values."""
-        sizes = []
-        for each in self._inputs:
+        """What a program is specialised to: values, and sizes without bounds."""
+        key: list[Any] = []
+        for each, bounded in zip(self._inputs, self._bounded, strict=True):
             if each.name in self._by_value:
-                array = arrays[each.name]
-                sizes.append((array.shape, array.tobytes()))
-            else:
-                shape = shapes.get(each.name)
-                sizes.append(self._open_sizes(each, shape))
-        return tuple(sizes)
-
-    def _open_sizes(self, info: NodeArg, shape: Sequence[int] | None) -> Any:
-        """The sizes that are compiled in: all but those with bounds."""
-        if shape is None or not info.ranked:
-            return None if shape is None else tuple(shape)
-        return tuple(
-            None if isinstance(self._dims.get(declared), tuple) else size
-            for declared, size in zip(info.shape, shape, strict=True)
-        )
+                key.append(arrays[each.name].tobytes())
+            sizes = shapes[each.name]
+            if any(bounded):
+                pairs = zip(sizes, bounded, strict=True)
+                sizes = tuple(None if free else size for size, free in pairs)
+            key.append(tuple(sizes))
+        return tuple(key)
 
     def _program(self, arrays: Mapping[str, Any]) -> _Program:
         """The compiled program for these inputs; compiles it at need."""
         shapes = {name: array.shape for name, array in arrays.items()}
-        with self._lock:
+        found = self._known(self._key(arrays, shapes))
+        if found is not None:
+            return found
+        with self._compiling:
             while True:
                 key = self._key(arrays, shapes)
-                if key in self._programs:
-                    self._programs.move_to_end(key)
-                    return self._programs[key]
-                try:
-                    values = {name: arrays[name] for name in self._by_value}
+                found = self._known(key)
+                if found is not None:
+                    return found
+                values = {name: arrays[name] for name in self._by_value}
+                with contextlib.suppress(_NeedsInputs):
                     program = self._compile(shapes, values)
-                except _NeedsInputs:
-                    continue
+                    break
+            with self._lock:
                 self._programs[key] = program
                 if len(self._programs) > MAX_PROGRAMS:
                     self._programs.popitem(last=False)
-                return program
+            return program
+
+    def _known(self, key: Any) -> _Program | None:
+        """A program that is compiled already; it becomes the most recent one."""
+        with self._lock:
+            if key not in self._programs:
+                return None
+            self._programs.move_to_end(key)
+            return self._programs[key]
 
     def _compile(
         self, shapes: Mapping[str, Any], values: Mapping[str, Any]
@@ -326,8 +331,9 @@ class InferenceSession:
             if needed.inputs <= self._by_value:
                 raise
             self._require_small(needed, shapes)
-            self._by_value |= needed.inputs
-            self._programs.clear()
+            self._by_value = self._by_value | needed.inputs
+            with self._lock:
+                self._programs.clear()
             raise _NeedsInputs from needed
         run = _engine(self._provider, self._options)(program)
         return _Program(run, program.input_names, program.output_names)
@@ -345,6 +351,13 @@ class InferenceSession:
 
 class _NeedsInputs(Exception):
     """The model must be imported again, with more inputs by value."""
+
+
+def _bounds(size: Any) -> int | tuple[int, int]:
+    """A dimension's size, or its smallest and largest one."""
+    if isinstance(size, Dim):
+        return size.minimum, size.maximum
+    return (int(size[0]), int(size[1])) if isinstance(size, Sequence) else int(size)
 
 
 def _chosen(
