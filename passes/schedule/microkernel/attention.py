@@ -25,7 +25,7 @@ from ix.passes.schedule.microkernel.attention_plan import AttentionPlan, plan_at
 from ix.passes.schedule.microkernel.attention_softmax import SoftmaxTile, emit_softmax
 from ix.passes.schedule.microkernel.builder import Builder, Index, Lanes, Vector
 from ix.passes.schedule.microkernel.register_tile import emit_register_tile
-from ix.passes.schedule.microkernel.transpose import emit_transpose_block
+from ix.passes.schedule.microkernel.transpose import emit_transpose, group_rows
 
 __all__ = ["AttentionPlan", "emit_attention", "plan_attention"]
 
@@ -179,30 +179,29 @@ class _Kernel:
         b, plan = self.b, self.plan
         if plan.dots:
             return
-        whole = isinstance(self.t, int) and self.t % b.lanes == 0
+        group = group_rows(b)
+        whole = isinstance(self.t, int) and self.t % group == 0
         lanes_left = plan.d % b.lanes
 
-        def block(j: Index) -> None:
+        def rows(j: Index) -> None:
             panel = b.floordiv(j, plan.panel_columns)
             lane = b.mod(j, plan.panel_columns)
             last = b.sub(self.t, 1)
-            rows = [b.add(b.add(first, j), r) for r in range(b.lanes)]
-            rows = rows if whole else [b.min(row, last) for row in rows]
+            keys = [b.add(b.add(first, j), r) for r in range(group)]
+            keys = keys if whole else [b.min(key, last) for key in keys]
 
-            def square(c: Index) -> None:
+            def columns(c: Index) -> None:
                 lanes = b.live(b.sub(plan.d, c)) if lanes_left else b.lanes
-                emit_transpose_block(
+                emit_transpose(
                     b,
-                    lambda r: b.widen(self.read_k(kv, rows[r], c, lanes)),
+                    lambda r: b.widen(self.read_k(kv, keys[r], c, lanes)),
                     self.buffers["keys"],
-                    panel,
-                    c,
-                    lane,
+                    lambda column: (panel, b.add(c, column), lane),
                 )
 
-            b.loop(0, plan.d, b.lanes, square)
+            b.loop(0, plan.d, b.lanes, columns)
 
-        b.loop(0, keys, b.lanes, block)
+        b.loop(0, keys, group, rows)
 
     def tile(
         self, kv: Index, row: Index, first: Index, keys: Index, state: Index = None

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from ix.mlir import arith, ir
 from ix.passes.schedule.microkernel.builder import Builder, Index, Lanes, Vector
 from ix.passes.schedule.microkernel.convolution_plan import Axis, ConvolutionPlan
-from ix.passes.schedule.microkernel.transpose import transpose_vectors
+from ix.passes.schedule.microkernel.transpose import emit_transpose, group_rows
 
 __all__ = ["Block", "ReadInput", "emit_pack_source", "outer_block"]
 
@@ -175,25 +175,24 @@ class _Row:
         position = self.position(w)
         live = b.sub(high, w)
         live = live if isinstance(live, int) else b.live(live)
-        last = plan.channels - 1
+        last, group = plan.channels - 1, group_rows(b)
 
         def channels(c: Index) -> None:
             first = b.add(self.channel, c)
-            rows = [
-                b.widen(
-                    self.read_x(
-                        self.block.n, position, b.min(b.add(first, r), last), live
-                    )
-                )
-                if not isinstance(first, int) or first + r <= last
-                else b.splat(0)
-                for r in range(b.lanes)
-            ]
-            stored = b.lanes
-            if plan.block_channels > b.lanes and plan.block_channels % b.lanes:
-                stored = b.live(b.sub(plan.block_channels, c))
-            for column, value in enumerate(transpose_vectors(b, rows)):
-                at = self.at(b.add(w, column), c)
-                b.store(value, self.scratch, at, lanes=stored)
 
-        b.loop(0, plan.block_channels, b.lanes, channels)
+            def row(r: int) -> Vector:
+                at = b.min(b.add(first, r), last)
+                return b.widen(self.read_x(self.block.n, position, at, live))
+
+            stored = None
+            if plan.block_channels > group and plan.block_channels % group:
+                stored = b.sub(plan.block_channels, c)
+            emit_transpose(
+                b,
+                row,
+                self.scratch,
+                lambda column: (self.at(b.add(w, column), c),),
+                stored,
+            )
+
+        b.loop(0, plan.block_channels, group, channels)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ix.mlir import ir
 from ix.passes.schedule.microkernel.builder import Builder, Index, Lanes, Vector
 from ix.passes.schedule.microkernel.register_tile import TileShape, live_lanes
-from ix.passes.schedule.microkernel.transpose import emit_transpose_block
+from ix.passes.schedule.microkernel.transpose import emit_transpose, group_rows
 
 __all__ = ["RightOperand", "pack_b", "unpack_b"]
 
@@ -132,7 +132,7 @@ class RightOperand:
         whole = isinstance(self.k, int) and self.k % b.lanes == 0
         last = b.sub(self.n, 1)
 
-        def square(k: Index, column: Index) -> None:
+        def group(column: Index, k: Index) -> None:
             lanes = b.lanes if whole else b.live(b.sub(self.k, k))
             first = b.add(b.mul(panel, self.plan.panel_columns), column)
 
@@ -141,11 +141,11 @@ class RightOperand:
                 j = b.min(j, last) if self.has_tail else j
                 return b.widen(read(j, k, lanes))
 
-            emit_transpose_block(b, row, into, k, column)
+            emit_transpose(b, row, into, lambda at: (b.add(k, at), column))
 
         b.loop(
             0,
             self.plan.panel_columns,
-            b.lanes,
-            lambda column: b.loop(0, self.k, b.lanes, lambda k: square(k, column)),
+            group_rows(b),
+            lambda column: b.loop(0, self.k, b.lanes, lambda k: group(column, k)),
         )
