@@ -119,16 +119,12 @@ class Jitted:
         """The method of an instance: a jitted function with programs of its own."""
         if instance is None:
             return self
-        bound = Jitted(
-            self._function.__get__(instance, owner),
-            self._dims,
-            *self._static,
-            self._options,
-        )
-        try:  # shadows this descriptor, which defines no __set__
-            instance.__dict__[self._function.__name__] = bound
-        except AttributeError:  # the class has __slots__
-            return bound
+        holder = getattr(instance, "__dict__", {}).setdefault(_HOLDER, _Bound())
+        bound = holder.get(id(self))
+        if bound is None or bound.__wrapped__.__self__ is not instance:
+            method = self._function.__get__(instance, owner)
+            bound = Jitted(method, self._dims, *self._static, self._options)
+            holder[id(self)] = bound
         return bound
 
     def lower(self, *args: Any, **kwargs: Any) -> Lowered:
@@ -169,6 +165,19 @@ class Jitted:
                 self._fast.clear()
             self._fast[key] = compiled.launcher(call, tuple(kwargs), len(args))
         return compiled.launch(call)
+
+
+_HOLDER = "__ix_jitted__"
+
+
+class _Bound(dict[int, Jitted]):
+    """The jitted methods of one instance, in its __dict__; copies start empty.
+
+    Kept there, they die with the instance, which they refer to.
+    """
+
+    def __reduce__(self) -> Any:
+        return (_Bound, ())
 
 
 class Lowered:

@@ -1,0 +1,257 @@
+"""`ix.jit`: signatures, caches, nests, methods, threads; compiled results are NumPy's."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ix import api
+from ix.dim import Dim, ShapeDtype
+from ix.errors import InputError
+
+RANDOM = np.random.default_rng(7)
+X = RANDOM.standard_normal((4, 8)).astype(np.float32)
+W = RANDOM.standard_normal((8, 5)).astype(np.float32)
+
+
+@pytest.fixture
+def compiles(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The names of the programs that are compiled meanwhile."""
+    import ix.compiler
+
+    names: list[str] = []
+    inner = ix.compiler.compile_program
+
+    def counted(program: Any, *args: Any, **kwargs: Any) -> Any:
+        names.append(",".join(program.input_names))
+        return inner(program, *args, **kwargs)
+
+    monkeypatch.setattr(ix.compiler, "compile_program", counted)
+    yield names
+
+
+def close(actual: Any, expected: Any) -> None:
+    assert type(actual) is np.ndarray
+    assert actual.dtype == np.asarray(expected).dtype
+    np.testing.assert_allclose(actual, expected, rtol=2e-5, atol=2e-5)
+
+
+def test_a_function_is_compiled_once_for_a_signature(compiles: list[str]) -> None:
+    @api.jit
+    def layer(x: Any, w: Any) -> Any:
+        """A layer."""
+        return np.maximum(x @ w, 0)
+
+    for _ in range(3):
+        x = RANDOM.standard_normal((4, 8)).astype(np.float32)
+        close(layer(x, W), np.maximum(x @ W, 0))
+    assert len(compiles) == 1
+    close(layer(w=W, x=X), np.maximum(X @ W, 0))
+    close(layer(w=W, x=X), np.maximum(X @ W, 0))
+    close(layer(X, w=W), np.maximum(X @ W, 0))
+    close(layer(X[:2], W), np.maximum(X[:2] @ W, 0))
+    close(layer(X.astype(np.float64), W), np.maximum(X.astype(np.float64) @ W, 0))
+    assert layer.__name__ == "layer"
+    assert layer.__doc__ == "A layer."
+    assert layer.__wrapped__(X, W).shape == (4, 5)
+
+
+def test_arguments_that_are_not_contiguous() -> None:
+    add = api.jit(lambda x, y: x + y)
+    close(add(X.T, X[::-1].T), X.T + X[::-1].T)
+
+
+def test_numbers_are_weak_arguments(compiles: list[str]) -> None:
+    scale = api.jit(lambda x, s, n: x * s + n)
+    for s, n in ((2.0, 1), (0.5, 3)):
+        close(scale(X, s, n), X * s + n)
+    close(scale(X, True, 2), X * True + 2)
+    assert len(compiles) == 2
+
+
+def test_nests_in_and_out(compiles: list[str]) -> None:
+    @dataclass
+    class State:
+        hidden: Any
+        step: Any
+
+    @api.jit
+    def step(params: dict[str, Any], state: State, *, extra: Any = None) -> Any:
+        hidden = np.tanh(state.hidden @ params["w"][0])
+        return State(hidden, state.step + 1), {"sum": hidden.sum(), "none": None}
+
+    square = RANDOM.standard_normal((8, 8)).astype(np.float32)
+    state = State(X, np.int64(0))
+    for count in (1, 2):
+        expected = np.tanh(state.hidden @ square)
+        state, found = step({"w": [square]}, state)
+        close(state.hidden, expected)
+        assert state.step == count
+        np.testing.assert_allclose(found["sum"], expected.sum(), rtol=1e-4)
+        assert found["none"] is None
+    assert len(compiles) == 1
+
+
+def test_static_arguments_select_the_program(compiles: list[str]) -> None:
+    @api.jit(static_argnames=("axis", "scales"))
+    def reduce(x: Any, axis: int, mode: str = "sum", scales: Any = ()) -> Any:
+        return getattr(x, mode)(axis) * (scales[0] if scales else 1)
+
+    for _ in range(2):
+        close(reduce(X, 0), X.sum(0))
+        close(reduce(X, 1), X.sum(1))
+        close(reduce(X, 1, "max"), X.max(1))
+        close(reduce(X, axis=1, mode="max", scales=(2.0,)), X.max(1) * 2)
+    assert len(compiles) == 4
+    with pytest.raises(InputError, match="hashable, but one of axis, mode, scales"):
+        reduce(X, 0, "sum", [1.0])
+
+
+def test_a_static_scalar_is_not_mistaken_for_an_array() -> None:
+    scale = api.jit(lambda x, s: x * s, static_argnums=1)
+    close(scale(X, np.float32(2)), X * 2)
+    close(scale(X, np.float32(3)), X * 3)
+
+
+def test_one_program_serves_all_sizes_of_a_dimension(compiles: list[str]) -> None:
+    layer = api.jit(lambda x, w: np.tanh(x @ w), dims={"x": {0: Dim("batch", 1, 16)}})
+    for rows in (4, 1, 16, 4, 9):
+        x = RANDOM.standard_normal((rows, 8)).astype(np.float32)
+        close(layer(x, W), np.tanh(x @ W))
+    assert len(compiles) == 1
+    with pytest.raises(InputError, match="needs 1 ≤ size ≤ 16 on axis 0"):
+        layer(np.zeros((17, 8), np.float32), W)
+
+
+def test_methods_have_programs_of_their_own(compiles: list[str]) -> None:
+    class Model:
+        def __init__(self, bias: float) -> None:
+            self.bias = np.full(8, bias, np.float32)
+
+        @api.jit
+        def __call__(self, x: Any) -> Any:
+            return self.forward(x) * 2
+
+        @api.jit
+        def forward(self, x: Any) -> Any:
+            return x + self.bias
+
+    one, two = Model(1.0), Model(2.0)
+    for _ in range(2):
+        close(one.forward(X), X + np.float32(1))
+        close(two.forward(X), X + np.float32(2))
+    assert len(compiles) == 2
+    for _ in range(2):
+        close(one(X), (X + np.float32(1)) * 2)
+        close(two(X), (X + np.float32(2)) * 2)
+    assert len(compiles) == 4
+
+
+def test_copies_of_an_instance_compile_again() -> None:
+    class Model:
+        bias = 1.0
+
+        @api.jit
+        def forward(self, x: Any) -> Any:
+            return x + self.bias
+
+    class Child(Model):
+        @api.jit
+        def forward(self, x: Any) -> Any:
+            return super().forward(x) * 2
+
+    one = Child()
+    for _ in range(2):
+        close(one.forward(X), (X + np.float32(1)) * 2)
+    for two in (copy.copy(one), copy.deepcopy(one)):
+        two.bias = 3.0
+        close(two.forward(X), (X + np.float32(3)) * 2)
+    close(one.forward(X), (X + np.float32(1)) * 2)
+
+
+def test_methods_of_slotted_classes() -> None:
+    class Slotted:
+        __slots__ = ()
+
+        @api.jit
+        def double(self, x: Any) -> Any:
+            return x * 2
+
+    close(Slotted().double(X), X * 2)
+
+
+def test_jitted_functions_call_each_other(compiles: list[str]) -> None:
+    inner = api.jit(lambda x: x * 2)
+    outer = api.jit(lambda x: inner(x + 1) + 1)
+    close(outer(X), (X + 1) * 2 + 1)
+    assert len(compiles) == 1
+
+
+def test_threads_share_the_programs(compiles: list[str]) -> None:
+    function = api.jit(lambda x, w: np.exp(x @ w))
+    start = threading.Barrier(4)
+
+    def work(seed: int) -> None:
+        start.wait()
+        for rows in (3, 5):
+            random = np.random.default_rng(seed)
+            x = random.standard_normal((rows, 8)).astype(np.float32)
+            close(function(x, W), np.exp(x @ W))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+    assert len(compiles) == 2
+
+
+def test_lower_compile_call() -> None:
+    function = api.jit(lambda x, scale=1.0: {"y": x * scale})
+    lowered = function.lower(ShapeDtype((4, 8), np.float32), scale=2.0)
+    assert "ix.mul" in lowered.as_text()
+    assert "linalg.generic" in lowered.as_text("linalg")
+    assert "ix.mul" in str(lowered.module)
+    compiled = lowered.compile()
+    close(compiled(X, scale=3.0)["y"], X * 3)
+    with pytest.raises(InputError, match="nested as those it was compiled for"):
+        compiled(X)
+    with pytest.raises(InputError, match="dtype float32"):
+        compiled(X.astype(np.float64), scale=1.0)
+    with pytest.raises(InputError, match="no stage 'nope'"):
+        lowered.as_text("nope")
+
+
+def test_torch_tensors_come_back_as_tensors() -> None:
+    torch = pytest.importorskip("torch")
+    function = api.jit(lambda x, y: (x + y, x.sum()))
+    x = torch.from_numpy(X)
+    total, sum_ = function(x, x)
+    assert isinstance(total, torch.Tensor)
+    torch.testing.assert_close(total, x + x)
+    torch.testing.assert_close(sum_, x.sum())
+    short = torch.ones(3, 4, dtype=torch.bfloat16)
+    result = api.jit(lambda x: x * 2)(short)
+    assert result.dtype == torch.bfloat16
+    torch.testing.assert_close(result, short * 2)
+
+
+def test_errors_of_arguments_come_before_the_trace() -> None:
+    function = api.jit(lambda x: x + 1)
+    with pytest.raises(InputError, match="'x' needs to be an array"):
+        function(object())
+    with pytest.raises(InputError, match="one of the dtypes"):
+        function(np.zeros(3, np.complex64))
+    with pytest.raises(TypeError, match="positional argument"):
+        function(X, X)
+
+
+def test_results_do_not_share_memory_with_later_results() -> None:
+    function = api.jit(lambda x: x + 1)
+    first = function(X)
+    function(X * 0)
+    close(first, X + 1)
