@@ -1,6 +1,6 @@
 """The greedy rewrite driver: applies patterns until none of them matches.
 
-    queue ← all ops in program order
+    erase dead ops; queue ← all ops in program order
     while the queue has an op:
         the first pattern that matches it gives its replacement
         replace it; erase what nothing uses any more
@@ -107,6 +107,7 @@ class Rewriter:
         self._queue: deque[int] = deque()
         self._pending: dict[int, Any] = {}
         self._erased: list[Any] = []  # locations erased by the current rewrite
+        self._swept = False  # whether the input held dead ops
         self._rewrites = 0
         self._limit = 0
 
@@ -172,20 +173,28 @@ class Rewriter:
                 if op is not None:
                     self._visit(op)
             if self._rewrites == before:
-                return self._rewrites > 0
+                return self._swept or self._rewrites > 0
 
     def _collect(self, root: Any) -> None:
-        found: list[Any] = []
+        found: dict[int, Any] = {}  # by hash: an erased op no longer has one
 
         def visit(op: Any) -> ir.WalkResult:
-            found.append(op)
+            found[hash(op)] = op
             return ir.WalkResult.ADVANCE
 
         root.walk(visit, ir.WalkOrder.PRE_ORDER)
-        self._known = {hash(op) for op in found}
+        self._known = set(found)
         self._limit = max(self._limit, _REWRITES_PER_OP * len(found) + _REWRITES_ALWAYS)
-        for op in found[1:]:  # the first is the root
-            self.revisit(op)
+        del found[hash(root)]
+        # A dead user would hide that a value has one use only.
+        for key, op in reversed(found.items()):
+            if key in self._known and _is_dead(op):
+                self.erase(op)
+                self._swept = True
+        self._erased.clear()
+        for key, op in found.items():
+            if key in self._known:
+                self.revisit(op)
 
     def _visit(self, op: Any) -> None:
         for candidate in self._patterns_of(op):

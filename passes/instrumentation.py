@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -152,7 +153,8 @@ class Instrumentation:
         while op is not None:
             op = op.operation
             part = op.name.replace(".", "_") + (_symbol(op, "_") or "_no-symbol-name")
-            parts.insert(0, part)
+            # A symbol may hold any character, a path separator too.
+            parts.insert(0, re.sub(r"[^\w-]", "_", part))
             op = op.parent
         folder = "/".join(parts)
         number = self._numbers.get(folder, 0)

@@ -53,10 +53,9 @@ def resolve_pass(name: str) -> Pass | None:
     """
     found = find_pass(name)
     if found is None and name.startswith("ix-"):
-        names = [each.name for _, each in all_passes()]
-        near = " or ".join(
-            f"'{each}'" for each in difflib.get_close_matches(name, names)
-        )
+        names = ["ix-" + module.replace("_", "-") for _, module in _pass_files()]
+        likely = difflib.get_close_matches(name, names)
+        near = " or ".join(f"'{each}'" for each in likely if find_pass(each))
         hint = f"did you mean {near}?" if near else "--list-passes names them all"
         raise InputError(f"there is no pass '{name}'; {hint}")
     return found

@@ -116,7 +116,7 @@ def test_verify_each_can_be_turned_off(source: str, capsys: Any) -> None:
 def test_a_missing_pass_suggests_the_nearest(
     source: str, capsys: Any, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(registry, "all_passes", lambda: [("graph", refuses)])
+    monkeypatch.setattr(registry, "_pass_files", lambda: [("graph", "refuses")])
     assert ix_opt.main([source, "-p", "ix-refuse"]) == 1
     assert (
         "there is no pass 'ix-refuse'; did you mean 'ix-refuses'?"

@@ -3,6 +3,9 @@
 // RUN: cat %t.dir/builtin_module_outer/func_func_f/0_cse.mlir | FileCheck %s --check-prefix=CSE
 // RUN: cat %t.dir/builtin_module_outer/func_func_f/1_canonicalize.mlir | FileCheck %s --check-prefix=CANONICALIZE
 
+// RUN: cat %t.dir/builtin_module_outer/func_func____escape/0_cse.mlir | FileCheck %s --check-prefix=ESCAPE
+
+// ESCAPE: func.func @"../escape"
 // CHECK: IR Dump After symbol-dce
 // CHECK: module @outer
 // CSE: IR Dump After cse
@@ -10,6 +13,9 @@
 // CANONICALIZE: IR Dump After canonicalize
 module @outer {
   func.func @f() {
+    return
+  }
+  func.func @"../escape"() {
     return
   }
 }

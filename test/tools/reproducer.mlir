@@ -9,6 +9,7 @@
 // RUN: not cat %t.ok.mlir
 
 // CHECK:      arith.constant
+// CHECK:      0x0400000001000000
 // CHECK:      mlir_reproducer: {
 // CHECK-NEXT:   pipeline: "builtin.module(canonicalize,gpu-module-to-binary{format=nonsense})",
 // CHECK-NEXT:   disable_threading: true,
@@ -20,7 +21,15 @@ module attributes {gpu.container_module} {
   gpu.module @m [#nvvm.target] {
   }
   func.func @dead_code() {
-    %0 = arith.constant 1 : i32
+    %0 = arith.constant dense_resource<blob> : tensor<1xi32>
     return
   }
 }
+
+{-#
+  dialect_resources: {
+    builtin: {
+      blob: "0x0400000001000000"
+    }
+  }
+#-}
