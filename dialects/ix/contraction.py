@@ -5,9 +5,11 @@ or, where the op says so by its result type, not at all: f32.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from ix.dialects.ix.dialect import Flag, Ints, IxOp, Operand, Result
 from ix.dialects.ix.shapes import (
+    ShapeError,
     broadcast_shapes,
     dim_sizes_agree,
     is_bool,
@@ -17,6 +19,7 @@ from ix.dialects.ix.shapes import (
     require_axis,
     tensor_type,
 )
+from ix.errors import InputError
 from ix.mlir import ir
 
 _BYTES_AND_LESS = ("i4", "i8", "ui8")
@@ -30,19 +33,21 @@ class ContractionOp(IxOp):
         cls,
         operands: Sequence[ir.Value],
         element_type: ir.Type | None,
-        **attributes: object,
+        **attributes: Any,
     ) -> ir.Value:
         """Creates the op with the given result element type; None infers it."""
         if element_type is None:
             return cls.create(operands, **attributes).result
-        inferred = cls.inferred_type([o.type for o in operands], attributes)
-        return cls.create(
-            operands, [tensor_type(inferred.shape, element_type)], **attributes
-        ).result
+        try:
+            inferred = cls.inferred_type([o.type for o in operands], attributes)
+        except ShapeError as error:
+            raise InputError(f"{cls.OPERATION_NAME}: {error}") from None
+        type_ = tensor_type(inferred.shape, element_type)
+        return cls.create(operands, [type_], **attributes).result
 
     @classmethod
     def inferred_type(
-        cls, operands: Sequence[ir.Type], attributes: dict[str, object]
+        cls, operands: Sequence[ir.Type], attributes: dict[str, Any]
     ) -> ir.RankedTensorType:
         """The result type that operands and attributes give."""
         return cls._inferred(operands, attributes)[0]

@@ -15,6 +15,7 @@ from ix.dialects.ix.reference_precision import Array, is_float, rounded, widened
 __all__ = ["CONVOLUTION"]
 
 Attributes = dict[str, Any]
+Index = tuple[Any, ...]
 
 
 def conv(
@@ -32,10 +33,8 @@ def conv(
     total = np.zeros(shape, dtype=x.dtype)
     with np.errstate(all="ignore"):
         for tap, view in _taps(kernel, sizes, attributes):
-            total += np.einsum(
-                "ngi...,goi->ngo...", split[(..., *view)], filter[(..., *tap)]
-            )
-    total = total.reshape(x.shape[0], -1, *sizes)
+            total += np.einsum("ngi...,goi->ngo...", split[view], filter[tap])
+    total = total.reshape(x.shape[0], groups * filter.shape[1], *sizes)
     return finished(_with_bias(total, operands, attributes), result_types)
 
 
@@ -59,14 +58,13 @@ def conv_transpose(
     total = np.zeros((x.shape[0], groups, filter.shape[2], *full), dtype=x.dtype)
     with np.errstate(all="ignore"):
         for tap, view in _taps(kernel, sizes, attributes):
-            total[(..., *view)] += np.einsum(
-                "ngi...,gio->ngo...", split, filter[(..., *tap)]
-            )
-    total = total.reshape(x.shape[0], -1, *full)
-    kept = tuple(
-        slice(lo, size - hi) for lo, hi, size in zip(low, high, full, strict=True)
+            total[view] += np.einsum("ngi...,gio->ngo...", split, filter[tap])
+    total = total.reshape(x.shape[0], groups * filter.shape[2], *full)
+    kept: Index = (
+        ...,
+        *(slice(a, size - b) for a, b, size in zip(low, high, full, strict=True)),
     )
-    return finished(_with_bias(total[(..., *kept)], operands, attributes), result_types)
+    return finished(_with_bias(total[kept], operands, attributes), result_types)
 
 
 def max_pool(operands: Sequence[Array], attributes: Attributes, _: Any) -> list[Array]:
@@ -82,7 +80,7 @@ def max_pool(operands: Sequence[Array], attributes: Attributes, _: Any) -> list[
     sizes = _window_counts(padded.shape[2:], kernel, attributes)
     best = np.full((*padded.shape[:2], *sizes), lowest, dtype=padded.dtype)
     for _tap, view in _taps(kernel, sizes, attributes):
-        best = np.maximum(best, padded[(..., *view)])
+        best = np.maximum(best, padded[view])
     return [rounded(_original(best, attributes), x.dtype)]
 
 
@@ -102,8 +100,8 @@ def avg_pool(operands: Sequence[Array], attributes: Attributes, _: Any) -> list[
     count = np.zeros((1, 1, *sizes))
     with np.errstate(all="ignore"):
         for _tap, view in _taps(kernel, sizes, attributes):
-            total += padded[(..., *view)]
-            count += counted[(..., *view)]
+            total += padded[view]
+            count += counted[view]
         return [rounded(_original(total / count, attributes), x.dtype)]
 
 
@@ -144,17 +142,15 @@ def _window_counts(
 
 def _taps(
     kernel: Sequence[int], counts: Sequence[int], attributes: Attributes
-) -> Iterator[tuple[tuple[int, ...], tuple[slice, ...]]]:
-    """Each place in the window, and the slices of what the windows see there."""
+) -> Iterator[tuple[Index, Index]]:
+    """The index of each place in the window, and of what all windows see there."""
     strides, dilations = attributes["strides"], attributes["dilations"]
     for tap in np.ndindex(*kernel):
-        yield (
-            tap,
-            tuple(
-                slice(k * d, k * d + max((count - 1) * s + 1, 0), s)
-                for k, d, count, s in zip(tap, dilations, counts, strides, strict=True)
-            ),
+        seen = (
+            slice(k * d, k * d + max((count - 1) * s + 1, 0), s)
+            for k, d, count, s in zip(tap, dilations, counts, strides, strict=True)
         )
+        yield (..., *tap), (..., *seen)
 
 
 def _with_bias(

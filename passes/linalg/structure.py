@@ -7,7 +7,7 @@ They differ in where the inputs are read: a contraction reads each axis along on
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -125,31 +125,34 @@ def match_convolution(op: Any) -> Convolution | None:
         return None
     x, filter_, out = product.readings
     filter_loops, out_loops = _loops(filter_), _loops(out)
-    windows = [_window(reading, out_loops) for reading in x if _is_windowed(reading)]
-    if filter_loops is None or out_loops is None or None in windows or not windows:
+    if filter_loops is None or out_loops is None:
         return None
-    windowed = {loop for each in windows for loop in each[:2]} - {None}
-    plain = {r.loop for r in x if not _is_windowed(r)} - {None}
-    kinds = _classified(
-        product.rank,
-        plain,
-        set(filter_loops) - windowed,
-        set(out_loops) - windowed,
-        windowed,
-    )
+    windows = _windows(x, out_loops)
+    if not windows:
+        return None
+    places, taps, strides, dilations, offsets = zip(*windows, strict=True)
+    windowed = {*places, *taps}
+    plain = {reading.loop for reading in x if not _is_windowed(reading)}
+    others = (set(filter_loops) - windowed, set(out_loops) - windowed)
+    kinds = _classified(product.rank, plain, *others, windowed)
     if kinds is None:
         return None
     groups, batch, outputs, inputs = kinds
     return Convolution(
-        batch,
-        groups,
-        outputs,
-        inputs,
-        *(tuple(column) for column in zip(*windows, strict=True)),
-        tuple(x),
-        filter_loops,
-        out_loops,
-        *product.extensions,
+        batch=batch,
+        groups=groups,
+        outputs=outputs,
+        inputs=inputs,
+        places=places,
+        taps=taps,
+        strides=strides,
+        dilations=dilations,
+        offsets=offsets,
+        x_axes=x,
+        filter_axes=filter_loops,
+        out_axes=out_loops,
+        extend_x=product.extensions[0],
+        extend_filter=product.extensions[1],
     )
 
 
@@ -172,22 +175,23 @@ def _match_product(op: Any) -> _Product | None:
     if extensions is None:
         return None
     maps = [attribute.value for attribute in op.indexing_maps]
-    readings = [tuple(map(_reading, map_.results)) for map_ in maps]
-    if any(reading is None for axes in readings for reading in axes):
-        return None
+    readings = []
+    for map_ in maps:
+        axes = [_reading(expr) for expr in map_.results]
+        known = tuple(reading for reading in axes if reading is not None)
+        if len(known) < len(axes):
+            return None
+        readings.append(known)
     return _Product(maps[0].n_dims, tuple(readings), extensions)
 
 
 def _match_body(block: Any) -> tuple[str | None, str | None] | None:
     """The extensions of both factors, if the body yields total + a · b."""
     a, b, total = block.arguments
-    yielded = list(block.operations)[-1].operands[0]
-    added = defining_op(yielded)
-    for left, right in _orders(added):
-        multiplied = defining_op(left)
-        if right != total or multiplied is None:
-            continue
-        if _PRODUCTS.get(multiplied.operation.name) != added.operation.name:
+    added: Any = defining_op(list(block.operations)[-1].operands[0])
+    for product, sum_ in _orders(added):
+        multiplied = defining_op(product)
+        if sum_ != total or _sum_of(multiplied) != added.operation.name:
             continue
         for x, y in _orders(multiplied):
             x, extend_x = _widened(x)
@@ -195,6 +199,13 @@ def _match_body(block: Any) -> tuple[str | None, str | None] | None:
             if x == a and y == b:
                 return extend_x, extend_y
     return None
+
+
+def _sum_of(multiplied: Any) -> str | None:
+    """The op that adds up what an op multiplies, or None."""
+    if multiplied is None:
+        return None
+    return _PRODUCTS.get(multiplied.operation.name)
 
 
 def _orders(op: Any) -> Iterator[tuple[Any, Any]]:
@@ -250,25 +261,32 @@ def _is_windowed(reading: Reading) -> bool:
     return reading.loop is None and (bool(reading.factors) or reading.offset != 0)
 
 
-def _window(
-    reading: Reading, out: tuple[int | None, ...] | None
-) -> tuple[int, int | None, int, int, int] | None:
-    """Place loop, tap loop, stride, dilation and offset of a windowed axis."""
-    places = [loop for loop in reading.factors if loop in (out or ())]
-    taps = [loop for loop in reading.factors if loop not in places]
-    if len(places) != 1 or len(taps) > 1:
-        return None
-    tap = taps[0] if taps else None
-    dilation = reading.factors[tap] if tap is not None else 1
-    return places[0], tap, reading.factors[places[0]], dilation, reading.offset
+def _windows(
+    readings: tuple[Reading, ...], out: tuple[int | None, ...]
+) -> list[tuple[int, int | None, int, int, int]]:
+    """Place loop, tap loop, stride, dilation and offset of each windowed axis.
+
+    Empty where an axis is read at something else than a place and at most one tap.
+    """
+    windows = []
+    for reading in filter(_is_windowed, readings):
+        places = [loop for loop in reading.factors if loop in out]
+        taps = [loop for loop in reading.factors if loop not in places]
+        if len(places) != 1 or len(taps) > 1:
+            return []
+        tap = taps[0] if taps else None
+        dilation = 1 if tap is None else reading.factors[tap]
+        stride = reading.factors[places[0]]
+        windows.append((places[0], tap, stride, dilation, reading.offset))
+    return windows
 
 
 def _classified(
     rank: int,
-    a: set[Any],
-    b: set[Any],
-    out: set[Any],
-    ignored: set[Any] = frozenset(),
+    a: Set[Any],
+    b: Set[Any],
+    out: Set[Any],
+    ignored: Set[Any] = frozenset(),
 ) -> tuple[tuple[int, ...], ...] | None:
     """Loops of all three, of a and the result, of b and the result, of a and b.
 
