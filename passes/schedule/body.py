@@ -91,7 +91,10 @@ def clone_op(op: Any, operands: list[ir.Value], lanes: int) -> list[ir.Value]:
         types = [ir.VectorType.get([lanes], t) for t in types]
     attributes = op.operation.attributes
     new = ir.Operation.create(
-        name, results=types, operands=operands, attributes={name: attributes[name] for name in attributes},
+        name,
+        results=types,
+        operands=operands,
+        attributes={name: attributes[name] for name in attributes},
     )
     return list(new.results)
 
@@ -101,4 +104,3 @@ def index_of(value: ir.Value) -> Index:
     if is_vector(value):
         return Index(0, lanes=value)
     return Index(value)
-

@@ -87,9 +87,7 @@ class Elemental:
             self.load(buffer, indices, lanes), element
         )
 
-    def value_at(
-        self, tensor: Any, indices: Sequence[Index], lanes: Lanes
-    ) -> ir.Value:
+    def value_at(self, tensor: Any, indices: Sequence[Index], lanes: Lanes) -> ir.Value:
         """The element(s) of `tensor` at `indices`; a scalar where all lanes agree."""
         key = (tensor, tuple(indices), lanes)
         for scope in self._memo:
@@ -201,7 +199,9 @@ class Elemental:
         ):
             operands = [self.outer_scalar(v) for v in op.operation.operands]
             return clone_op(op, operands, 1)[0]
-        raise CompileError(op, "needs scalars that are constants or sizes, but it is not")
+        raise CompileError(
+            op, "needs scalars that are constants or sizes, but it is not"
+        )
 
     def generic_operands(
         self, op: Any, dims: Sequence[Index], lanes: Lanes
@@ -221,9 +221,7 @@ class Elemental:
 
         def index(axis: int) -> ir.Value:
             at = dims[axis]
-            return (
-                self.math.value(at.base) if at.uniform else self.math.vector_of(at)
-            )
+            return self.math.value(at.base) if at.uniform else self.math.vector_of(at)
 
         def extract(tensor: Any, at: list[ir.Value]) -> ir.Value:
             return self.value_at(tensor, [index_of(v) for v in at], lanes)
@@ -343,7 +341,11 @@ class Elemental:
         at, conditions = [], []
         for axis, low in enumerate(static_low):
             first = self._known(low, dynamic_low, dynamic)
-            if isinstance(first, int) and first == 0 and result_shape[axis] == shape[axis]:
+            if (
+                isinstance(first, int)
+                and first == 0
+                and result_shape[axis] == shape[axis]
+            ):
                 at.append(indices[axis])
                 continue
             inside, moved = self._within(indices[axis], first, self.base(shape[axis]))
@@ -476,8 +478,10 @@ def _dropped_axes(op: Any) -> set[int]:
     dropped: set[int] = set()
     position = 0
     for axis, size in enumerate(static_sizes):
-        if position < len(shape) and size == shape[position] and (
-            len(static_sizes) - axis > extra - len(dropped) or size != 1
+        if (
+            position < len(shape)
+            and size == shape[position]
+            and (len(static_sizes) - axis > extra - len(dropped) or size != 1)
         ):
             position += 1
         elif size == 1 and len(dropped) < extra:

@@ -9,7 +9,16 @@ from typing import Any
 
 from ix.errors import CompileError
 from ix.passes.schedule.kernel import Kernel, KernelCode
-from ix.passes.schedule.rules import attention, contraction, loop, reduce, row
+from ix.passes.schedule.rules import (
+    attention,
+    contraction,
+    loop,
+    reduce,
+    row,
+    scan,
+    scatter,
+    sort,
+)
 from ix.target import Target
 
 __all__ = ["RULES", "loops_of"]
@@ -17,6 +26,9 @@ __all__ = ["RULES", "loops_of"]
 RULES = (
     attention.apply,
     contraction.apply,
+    scan.apply,
+    scatter.apply,
+    sort.apply,
     row.apply,
     loop.apply,
     reduce.apply,

@@ -55,7 +55,9 @@ def main_of(module: Any) -> Any:
         if op.operation.name == "func.func":
             if ir.StringAttr(op.operation.attributes["sym_name"]).value == "main":
                 return op.operation.opview
-    raise CompileError(None, "the module needs a function @main, but has none; name it so")
+    raise CompileError(
+        None, "the module needs a function @main, but has none; name it so"
+    )
 
 
 def declared_dims(module: Any) -> dict[str, tuple[int, int]]:
@@ -191,8 +193,9 @@ class _Outliner:
             return self.replaced[value]
         op = defining_op(value)
         if op is not None and kind_of(op) == "alias":
+            source = self._now(op.operation.operands[0])
             clone = op.operation.clone(ip=ir.InsertionPoint(self.terminator))
-            clone.operands[0] = self._now(op.operation.operands[0])
+            clone.operands[0] = source
             for index in range(1, len(clone.operands)):
                 clone.operands[index] = self._size_value(
                     self.sizes.value(op.operation.operands[index])

@@ -42,12 +42,16 @@ REASONS = {
     "cycle": "another operand needs a result of the producer's kernel first",
     "two-anchors": "is a contraction or special op; a kernel holds one",
     "reduction-of-product": "a contraction's kernel sees a tile, not a whole row",
+    "whole-result": "reads an op that gives its result as a whole, not point by point",
     "read-often": "is read more than once and costs more than a load",
     "returned": "is a result of the program",
     "reshaped": "is read through a reshape, which names memory",
     "permuted-lanes": "moves the last axis: the producer's vectors would be scattered",
 }
 """Reason codes of fusion decisions."""
+
+WHOLE = ("cumprod", "cumsum", "scatter", "scatter_nd", "sort", "topk")
+"""Families whose kernels have no epilogue."""
 
 
 @dataclass(eq=False)
@@ -182,6 +186,8 @@ class _Former:
         """A reason code, and the domain axes of the op's result if it may join."""
         if kind in ("contraction", "special"):
             return "two-anchors", None
+        if group.family in WHOLE:
+            return "whole-result", None
         if op.operation.name != "linalg.generic":
             return "other-domain", None
         if any(self.group_of.get(v) is group for v in extracted_tensors(op)):
@@ -216,9 +222,7 @@ class _Former:
                 return "other-domain"
         return "same-row"
 
-    def _loop_fits(
-        self, op: Any, group: Group
-    ) -> tuple[str, tuple[int, ...] | None]:
+    def _loop_fits(self, op: Any, group: Group) -> tuple[str, tuple[int, ...] | None]:
         """Whether a parallel generic computes on the group's points, and on which axes."""
         shape = self.sizes.shape(op.operation.results[0])
         if not _is_identity(_output_map(op), len(shape)):
@@ -252,9 +256,11 @@ class _Former:
 
     def _is_row_shape(self, shape: tuple[Size, ...], group: Group) -> bool:
         rows = group.rows or 0
-        return shape[:rows] == group.domain[:rows] and all(
-            s == 1 for s in shape[rows:]
-        ) and shape != group.domain
+        return (
+            shape[:rows] == group.domain[:rows]
+            and all(s == 1 for s in shape[rows:])
+            and shape != group.domain
+        )
 
     def _iteration_space(self, op: Any) -> tuple[Size, ...]:
         space: dict[int, Size] = {}
@@ -270,9 +276,7 @@ class _Former:
 
     def _makes_cycle(self, op: Any, group: Group) -> bool:
         """Whether an operand from elsewhere needs this group's results first."""
-        pending = [
-            v for v in tensor_operands(op) if self.group_of.get(v) is not group
-        ]
+        pending = [v for v in tensor_operands(op) if self.group_of.get(v) is not group]
         seen: set[Any] = set()
         while pending:
             value = pending.pop()

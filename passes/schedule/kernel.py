@@ -243,9 +243,7 @@ def build(
     tensors = [*kernel.inputs, *kernel.outputs]
     byte = ir.IntegerType.get_signless(8)
     packed = packed_types or {}
-    types = [
-        packed.get(n) or _argument_type(v, kernel) for n, v in enumerate(tensors)
-    ]
+    types = [packed.get(n) or _argument_type(v, kernel) for n, v in enumerate(tensors)]
     types.append(ir.MemRefType.get([max(scratch_bytes, 1)], byte))
     types += [index] * (len(kernel.ranges) + 2)
     with (

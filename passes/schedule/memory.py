@@ -39,11 +39,7 @@ def place(buffers: list[Buffer]) -> int:
     total = 0
     for buffer in sorted(buffers, key=lambda b: (-b.size_bytes, b.first, b.name)):
         alive = sorted(
-            (
-                b
-                for b in placed
-                if b.first <= buffer.last and buffer.first <= b.last
-            ),
+            (b for b in placed if b.first <= buffer.last and buffer.first <= b.last),
             key=lambda b: b.offset,
         )
         offset = 0

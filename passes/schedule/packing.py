@@ -25,8 +25,6 @@ def packing_from(key: str) -> Packing:
     raise ValueError(f"no layout of a constant is named '{key}'")
 
 
-def _panels(
-    nr: int, transposed: bool, k: int, n: int, array: np.ndarray
-) -> np.ndarray:
+def _panels(nr: int, transposed: bool, k: int, n: int, array: np.ndarray) -> np.ndarray:
     matrix = array.reshape(n, k).T if transposed else array.reshape(k, n)
     return pack_b(matrix, nr)

@@ -121,4 +121,3 @@ def accumulate(
             for new, old in zip(result, running, strict=True)
         ]
     return result
-

@@ -195,7 +195,9 @@ def _encode(value: ir.Value, kind: str) -> ir.Value:
     denormal = arith.subi(arith.bitcast(b.type, summed), magic)
     small = arith.cmpi(ult, magnitude, b((127 - bias + 1) << 23))
     code = arith.select(small, denormal, normal)
-    if kind == "f8E4M3FN":  # 464 is a tie between 448 and what would be 480: to even, 448
+    if (
+        kind == "f8E4M3FN"
+    ):  # 464 is a tie between 448 and what would be 480: to even, 448
         code = arith.select(arith.cmpi(ugt, magnitude, b(overflow)), b(0x7F), code)
     else:
         code = arith.select(arith.cmpi(uge, magnitude, b(overflow)), b(0x7C), code)

@@ -1,11 +1,11 @@
 """What kind of work an op on tensors is, as the grouping sees it.
 
-    leaf        takes no kernel: empty, fill, constants, parameters, sizes
-    alias       renames memory: expand_shape, collapse_shape, cast
-    loop        each element on its own: parallel generics, slice, pad, concat
-    reduce      a generic with reduction iterators
-    contraction a reduce whose body multiplies two operands and adds
-    special     an ix op that linalg has no form for
+leaf        takes no kernel: empty, fill, constants, parameters, sizes
+alias       renames memory: expand_shape, collapse_shape, cast
+loop        each element on its own: parallel generics, slice, pad, concat
+reduce      a generic with reduction iterators
+contraction a reduce whose body multiplies two operands and adds
+special     an ix op that linalg has no form for
 """
 
 from __future__ import annotations
@@ -63,9 +63,7 @@ def reduction_axes(op: Any) -> list[int]:
 
 
 def _multiplies_and_adds(op: Any) -> bool:
-    names = [
-        o.operation.name for o in body_ops(op) if o.operation.name not in _FREE
-    ]
+    names = [o.operation.name for o in body_ops(op) if o.operation.name not in _FREE]
     return len(list(op.inputs)) == 2 and names in (
         ["arith.mulf", "arith.addf"],
         ["arith.muli", "arith.addi"],
@@ -105,11 +103,7 @@ def iteration_operands(op: Any) -> list[Any]:
     """The tensors that an op reads through indexing maps or as a whole."""
     if op.operation.name == "linalg.generic":
         return list(op.inputs)
-    return [
-        v
-        for v in op.operation.operands
-        if isinstance(v.type, ir.RankedTensorType)
-    ]
+    return [v for v in op.operation.operands if isinstance(v.type, ir.RankedTensorType)]
 
 
 def tensor_operands(op: Any) -> list[Any]:

@@ -54,7 +54,8 @@ class Sizes:
             if DYNAMIC in static:
                 derived = self._derive(value)
                 found = tuple(
-                    d if s == DYNAMIC else s for s, d in zip(static, derived, strict=True)
+                    d if s == DYNAMIC else s
+                    for s, d in zip(static, derived, strict=True)
                 )
             self._shapes[value] = found
         return found
@@ -84,7 +85,8 @@ class Sizes:
             left, right = (self.value(each) for each in op.operation.operands)
             return combine("div", combine("add", left, combine("sub", right, 1)), right)
         raise CompileError(
-            op, "needs a size computed by arith on index, but it is not; use ix.dim and arith"
+            op,
+            "needs a size computed by arith on index, but it is not; use ix.dim and arith",
         )
 
     def _dim(self, op: Any) -> Size:
@@ -105,7 +107,9 @@ class Sizes:
             outs = operands[len(operands) - len(op.operation.results) :]
             return list(self.shape(outs[ir.OpResult(value).result_number]))
         if name == "func.call":
-            shapes = json.loads(ir.StringAttr(op.operation.attributes["ix.sizes"]).value)
+            shapes = json.loads(
+                ir.StringAttr(op.operation.attributes["ix.sizes"]).value
+            )
             return [from_json(s) for s in shapes[ir.OpResult(value).result_number]]
         rule = _RULES.get(name)
         if rule is not None:
@@ -139,7 +143,9 @@ def segments(op: Any) -> list[list[Any]]:
 
 
 def _empty(sizes: Sizes, op: Any) -> list[Size]:
-    return _mixed(sizes, op.operation.results[0].type.shape, list(op.operation.operands))
+    return _mixed(
+        sizes, op.operation.results[0].type.shape, list(op.operation.operands)
+    )
 
 
 def _extract_slice(sizes: Sizes, op: Any) -> list[Size]:

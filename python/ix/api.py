@@ -106,6 +106,7 @@ class Jitted:
             flat: Sequence[Any] = (*args, *kwargs.values())
         else:
             names, flat = None, args
+        key: Any
         try:
             key = (names, *[(a.__class__, a.dtype, a.shape) for a in flat])
             launch = self._fast.get(key)

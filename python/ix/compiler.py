@@ -123,7 +123,9 @@ def _compile(module: Any, target: Target, disk: DiskCache | None) -> CpuProgram:
     def cached(digest: str, make: Callable[[], bytes]) -> bytes:
         return make() if disk is None else disk.fetch("objects", digest, make)
 
-    return compile_cpu(module, target, signature.tensors(module), signature.name, cached)
+    return compile_cpu(
+        module, target, signature.tensors(module), signature.name, cached
+    )
 
 
 class _Signature:
@@ -174,9 +176,7 @@ def _names(main: Any, key: str, prefix: str, count: int) -> list[str]:
     return names
 
 
-def _constants(
-    compiled: CpuProgram, weights: Mapping[str, Any]
-) -> list[np.ndarray]:
+def _constants(compiled: CpuProgram, weights: Mapping[str, Any]) -> list[np.ndarray]:
     """Evaluates, packs and aligns the constants; fills in the plan's entries."""
     folded = _fold(compiled.constants_module, weights)
     arrays = []

@@ -1,10 +1,10 @@
 """Every environment variable that ix reads, one function each.
 
-    IX_CACHE          0: nothing is kept on disk
-    IX_CACHE_DIR      folder of the cache instead of the user's
-    IX_CACHE_LIMIT    size of the cache in MiB, default 1024
-    IX_DUMP           folder that gets every stage of every compile as text
-    IX_NUM_THREADS    threads of one call, instead of all processors
+IX_CACHE          0: nothing is kept on disk
+IX_CACHE_DIR      folder of the cache instead of the user's
+IX_CACHE_LIMIT    size of the cache in MiB, default 1024
+IX_DUMP           folder that gets every stage of every compile as text
+IX_NUM_THREADS    threads of one call, instead of all processors
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Functions that NumPy lacks and models need; on arrays and inside `ix.jit` alike.
 
-    ix.nn.gelu(x)      on a NumPy array: the result; while tracing: one op of the program
+ix.nn.gelu(x)      on a NumPy array: the result; while tracing: one op of the program
 """
 
 from __future__ import annotations

@@ -62,7 +62,11 @@ def store_program(disk: DiskCache | None, digest: str, program: CpuProgram) -> N
             "objects": [len(each) for each in program.objects],
         }
     ).encode()
-    disk.put("programs", digest, b"".join([struct.pack("<Q", len(head)), head, *program.objects]))
+    disk.put(
+        "programs",
+        digest,
+        b"".join([struct.pack("<Q", len(head)), head, *program.objects]),
+    )
 
 
 def load_program(disk: DiskCache | None, digest: str) -> CpuProgram | None:

@@ -154,7 +154,7 @@ class _Rule:
             self.m, self.n = self.n, self.m
 
     def _packing_order(self) -> str | None:
-        """"kn" or "nk" where B is a constant of just those loops, else None."""
+        """ "kn" or "nk" where B is a constant of just those loops, else None."""
         if self.b.value not in self.kernel.inputs:
             return None
         number = self.kernel.inputs.index(self.b.value)
@@ -274,9 +274,7 @@ class _Rule:
             read_a=lambda i, k: read(self.a, at(i, 0, k), Lanes()),
             finish=finish,
             packed_b=packed,
-            read_b=lambda k, j, live: read(
-                self.b, at(0, j, k, "n"), lanes_of(live)
-            ),
+            read_b=lambda k, j, live: read(self.b, at(0, j, k, "n"), lanes_of(live)),
             read_b_transposed=(
                 (lambda j, k, live: read(self.b, at(0, j, k, "k"), lanes_of(live)))
                 if rows
@@ -317,4 +315,3 @@ def finish_outputs(
         to = output_point(output, result, at)
         found = elemental.value_at(output, to, lanes)
         elemental.store(found, buffer, to, lanes, output.type.element_type)
-

@@ -143,8 +143,7 @@ def _is_pointwise(kernel: Kernel) -> bool:
         if name in ("tensor.empty", "arith.constant", "linalg.fill"):
             continue
         if name != "linalg.generic" or any(
-            o.operation.name in ("linalg.index", "tensor.extract")
-            for o in body_ops(op)
+            o.operation.name in ("linalg.index", "tensor.extract") for o in body_ops(op)
         ):
             return False
         identity = [f"d{i}" for i in range(len(shape))]

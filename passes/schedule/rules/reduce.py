@@ -31,9 +31,7 @@ __all__ = ["apply", "output_point", "reaches"]
 
 def apply(kernel: Kernel, target: Target) -> KernelCode | None:
     """Takes kernels whose anchor is a generic that reduces."""
-    anchors = [
-        op for op in kernel.ops if kind_of(op) in ("reduce", "contraction")
-    ]
+    anchors = [op for op in kernel.ops if kind_of(op) in ("reduce", "contraction")]
     if kernel.family not in ("reduce", "contraction") or len(anchors) != 1:
         return None
     anchor = anchors[0]
@@ -65,9 +63,7 @@ def _emit_row(frame: Frame, anchor: Any, item: Index) -> None:
     if not domain:
         _emit_point(frame, anchor, [], Lanes())
         return
-    outer = elemental.math.delinearize(
-        item, [elemental.base(s) for s in domain[:-1]]
-    )
+    outer = elemental.math.delinearize(item, [elemental.base(s) for s in domain[:-1]])
 
     def vector(j: Index, lanes: Lanes, way: int, carried: Any) -> list[Any]:
         _emit_point(frame, anchor, [*outer, j], lanes)
@@ -129,9 +125,7 @@ def _reduced(frame: Frame, anchor: Any, at: list[Index], lanes: Lanes) -> list[A
     for expr, index in zip(results, at, strict=True):
         if hasattr(expr, "position"):
             dims[expr.position] = index
-    initial = [
-        widen(v, lanes.count) for v in initial_values(anchor, elemental)
-    ]
+    initial = [widen(v, lanes.count) for v in initial_values(anchor, elemental)]
 
     def nest(depth: int, running: list[Any]) -> list[Any]:
         if depth == len(axes):
@@ -155,9 +149,7 @@ def _accumulate(
     """As `accumulate`; lanes beyond the edge are stored by nobody, so none is masked."""
     elemental = frame.elemental
     inputs = [
-        widen(v, lanes.count)
-        for v in elemental.generic_operands(anchor, dims, lanes)
+        widen(v, lanes.count) for v in elemental.generic_operands(anchor, dims, lanes)
     ]
     values = elemental.generic_body(anchor, [*inputs, *running], dims, lanes)
     return [widen(v, lanes.count) for v in values]
-

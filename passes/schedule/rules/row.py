@@ -27,7 +27,12 @@ from ix.passes.schedule.reduction import (
     neutral_value,
 )
 from ix.passes.schedule.rules.loop import arithmetic, op_cost, stream
-from ix.passes.schedule.structure import body_ops, kind_of, reduction_axes, tensor_operands
+from ix.passes.schedule.structure import (
+    body_ops,
+    kind_of,
+    reduction_axes,
+    tensor_operands,
+)
 from ix.passes.schedule.sweep import WAYS, sweep
 from ix.runtime.sizes import Size, product
 from ix.target import Target
@@ -70,9 +75,7 @@ class _Row:
         self.domain = space
         self.rows = len(space) - len(reduction_axes(first))
         self.vectors = all(
-            combiner_of(op) is not None
-            for op in kernel.ops
-            if kind_of(op) == "reduce"
+            combiner_of(op) is not None for op in kernel.ops if kind_of(op) == "reduce"
         )
         self.streams = [stream(kernel, v, target) for v in kernel.outputs]
         self.phases = self._phases()

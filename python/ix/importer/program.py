@@ -20,10 +20,10 @@ import numpy as np
 from ix.dialects import context
 from ix.dim import Dim
 from ix.errors import InputError, ModelImportError
-from ix.importer import dims
 from ix.importer.dims import DimExpr, Symbol
 from ix.importer.locations import Locations
 from ix.importer.promotion import Weak, canonical_dtype, element_type, numpy_dtype
+from ix.importer.size_values import emit
 from ix.importer.weights import Weights, as_array
 from ix.mlir import DYNAMIC, func, ir
 
@@ -254,7 +254,7 @@ class Module:
     def index(self, size: Any) -> Any:
         """The MLIR index value of an int or a `DimExpr`."""
         with self.current_location():
-            return dims.emit(size, self._sizes)
+            return emit(size, self._sizes)
 
     def finish(
         self,

@@ -157,8 +157,9 @@ def float_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """
     if is_float(dtype):
         return dtype
-    bits = 8 if dtype in (BOOL, INT4) else dtype.itemsize * 8
-    return {8: FLOAT16, 16: FLOAT32}.get(bits, FLOAT64)
+    if dtype.itemsize == 1:  # bool and int4 too
+        return FLOAT16
+    return FLOAT32 if dtype.itemsize == 2 else FLOAT64
 
 
 def mean_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:

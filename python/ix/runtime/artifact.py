@@ -214,7 +214,11 @@ def _executable(
         array = np.frombuffer(views[f"constants/{number}.bin"], dtype_of(entry.dtype))
         constants.append(array.reshape(entry.shape))
     return Executable(
-        plan, load_object(*objects), objects, constants, num_threads or knobs.num_threads()
+        plan,
+        load_object(*objects),
+        objects,
+        constants,
+        num_threads or knobs.num_threads(),
     )
 
 

@@ -34,8 +34,8 @@ def round(x: Any, decimals: int = 0) -> Any:
     if not promotion.is_float(dtype(x)):
         if decimals >= 0:
             return promoted("round", x)[0][0]
-        scale = np.asarray(10**-decimals, np.float64)
-        return cast(e.mul(e.rint(e.true_divide(x, scale)), scale), dtype(x))
+        power = np.asarray(10**-decimals, np.float64)
+        return cast(e.mul(e.rint(e.true_divide(x, power)), power), dtype(x))
     if decimals == 0:
         return e.rint(x)
     scale = float(10 ** np.abs(decimals))

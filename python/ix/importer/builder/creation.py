@@ -86,7 +86,7 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) ->
     if stop is None:
         start, stop = 0, start
     step = 1 if step is None else step
-    numbers = (start, stop, step)
+    numbers: tuple[Any, ...] = (start, stop, step)
     if not builtins.any(isinstance(each, DimExpr) for each in numbers):
         if not builtins.all(
             isinstance(each, int | float | np.number) for each in numbers
@@ -95,7 +95,11 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) ->
                 "'arange' needs bounds that are numbers or sizes, but one is computed "
                 "from data"
             )
-        return as_value(np.arange(start, stop, step, dtype))
+        return as_value(np.arange(*numbers, dtype=dtype))
+    if not isinstance(step, int) or step < 1:
+        raise InputError(
+            f"'arange' up to a dynamic size needs an int step ≥ 1, but got {step}"
+        )
     count = ceil_divide(stop - start, step)
     result = iota([count], 0, INT64)
     if step != 1:
@@ -161,7 +165,8 @@ def _triangle(x: Any, k: Any, compare: Callable[[Any, Any], Any]) -> Any:
     value = as_value(x)
     if rank(value) == 1:
         value = broadcast_to(value, [*shape(value), *shape(value)])
-    mask = _diagonal_mask(*shape(value)[-2:], k, compare)
+    rows, columns = shape(value)[-2:]
+    mask = _diagonal_mask(rows, columns, k, compare)
     zero = np.zeros((), dtype(value))
     if dtype(value) == BOOL:
         return e.logical_and(mask, value)

@@ -9,6 +9,7 @@ from typing import Any
 
 from ix.errors import InputError, UnsupportedError
 from ix.importer.locations import user_position
+from ix.importer.trace.functions_creation import CREATION
 from ix.importer.trace.functions_math import MATH
 from ix.importer.trace.functions_order import ORDER
 from ix.importer.trace.functions_reduction import REDUCTION
@@ -17,7 +18,13 @@ from ix.importer.trace.functions_update import UPDATE
 from ix.importer.trace.tracer import Tracer, strongly_wrapped, unwrapped
 from ix.importer.trace.ufuncs import into_outputs
 
-FUNCTIONS: dict[Any, Callable[..., Any]] = {**SHAPE, **MATH, **REDUCTION, **ORDER}
+FUNCTIONS: dict[Any, Callable[..., Any]] = {
+    **CREATION,
+    **SHAPE,
+    **MATH,
+    **REDUCTION,
+    **ORDER,
+}
 """NumPy function → the function on Values that takes NumPy's arguments."""
 
 _REMEDIES = {

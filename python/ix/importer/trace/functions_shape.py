@@ -33,15 +33,6 @@ def _copy(a: Any, order: Any = "K", subok: bool = False) -> Any:
     return b.as_value(a)
 
 
-def _asarray(a: Any, dtype: Any = None, order: Any = None, **unused: Any) -> Any:
-    """np.array, np.asarray, … with `like=`: nested lists of arrays are stacked."""
-    if isinstance(a, list | tuple):
-        value = b.stack([_asarray(each) for each in a])
-    else:
-        value = b.as_value(a)
-    return value if dtype is None else b.cast(value, dtype)
-
-
 def _concatenate(
     arrays: Sequence[Any], /, axis: Any = 0, *, dtype: Any = None, casting: Any = None
 ) -> Any:
@@ -141,98 +132,6 @@ def _repeat(a: Any, repeats: Any, axis: Any = None) -> Any:
     return b.repeat(a, repeats, axis)
 
 
-def _pad(array: Any, pad_width: Any, mode: str = "constant", **options: Any) -> Any:
-    value = options.pop("constant_values", 0)
-    if options:
-        raise InputError(
-            f"np.pad needs default options, but got {', '.join(options)}; ix has "
-            "constant_values for mode='constant'"
-        )
-    if isinstance(pad_width, dict):
-        widths = [(0, 0)] * b.rank(array)
-        for axis, pair in pad_width.items():
-            widths[axis] = (pair, pair) if isinstance(pair, int) else tuple(pair)
-        pad_width = widths
-    if np.ndim(value):
-        raise InputError("np.pad needs one number as constant_values, but got several")
-    return b.pad(array, pad_width, mode, value)
-
-
-def _full(
-    shape: Any, fill_value: Any, dtype: Any = None, order: Any = "C", **unused: Any
-) -> Any:
-    return b.full(shape, fill_value, dtype)
-
-
-def _zeros(shape: Any, dtype: Any = float, order: Any = "C", **unused: Any) -> Any:
-    return b.zeros(shape, dtype)
-
-
-def _ones(shape: Any, dtype: Any = None, order: Any = "C", **unused: Any) -> Any:
-    return b.ones(shape, float if dtype is None else dtype)
-
-
-def _like(value: Any) -> Callable[..., Any]:
-    def rule(
-        a: Any,
-        dtype: Any = None,
-        order: Any = "K",
-        subok: bool = True,
-        shape: Any = None,
-        **unused: Any,
-    ) -> Any:
-        return b.full_like(a, value, dtype, shape)
-
-    return rule
-
-
-def _full_like(
-    a: Any,
-    fill_value: Any,
-    dtype: Any = None,
-    order: Any = "K",
-    subok: bool = True,
-    shape: Any = None,
-    **unused: Any,
-) -> Any:
-    return b.full_like(a, fill_value, dtype, shape)
-
-
-def _arange(
-    start: Any, stop: Any = None, step: Any = None, dtype: Any = None, **unused: Any
-) -> Any:
-    return b.arange(start, stop, step, dtype)
-
-
-def _eye(
-    N: Any,
-    M: Any = None,
-    k: int = 0,
-    dtype: Any = float,
-    order: Any = "C",
-    **unused: Any,
-) -> Any:
-    return b.eye(N, M, k, dtype)
-
-
-def _linspace(
-    start: Any, stop: Any, num: int = 50, endpoint: bool = True, *, dtype: Any = None
-) -> Any:
-    return b.linspace(start, stop, num, endpoint, dtype)
-
-
-def _meshgrid(
-    *xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy"
-) -> tuple[Any, ...]:
-    if sparse:
-        raise InputError("np.meshgrid needs sparse=False; broadcasting does the rest")
-    return tuple(b.meshgrid(*xi, indexing=indexing))
-
-
-def _diagflat(v: Any, k: int = 0) -> Any:
-    return b.diag(b.ravel(v), k)
-
-
 def _diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     return b.diagonal(a, offset, axis1, axis2)
 
@@ -253,10 +152,6 @@ def _split_axis(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(ary, indices_or_sections)
 
     return rule
-
-
-def _tri(N: Any, M: Any = None, k: int = 0, dtype: Any = float) -> Any:
-    return b.tri(N, M, k, dtype)
 
 
 def _resize(a: Any, new_shape: Any) -> Any:
@@ -289,12 +184,7 @@ def _insert(arr: Any, obj: int, values: Any, axis: Any = None) -> Any:
 
 SHAPE: dict[Any, Callable[..., Any]] = {
     np.append: _append,
-    np.arange: _arange,
-    np.array: _asarray,
     np.array_split: _split(b.array_split),
-    np.asanyarray: _asarray,
-    np.asarray: _asarray,
-    np.ascontiguousarray: _asarray,
     np.atleast_1d: _atleast(1),
     np.atleast_2d: _atleast(2),
     np.atleast_3d: _atleast(3),
@@ -305,31 +195,18 @@ SHAPE: dict[Any, Callable[..., Any]] = {
     np.concatenate: _concatenate,
     np.copy: _copy,
     np.delete: _delete,
-    np.diag: lambda v, k=0: b.diag(v, k),
-    np.diagflat: _diagflat,
     np.diagonal: _diagonal,
     np.dsplit: _split_axis(b.dsplit),
     np.dstack: _joined(b.dstack),
-    np.empty: _zeros,
-    np.empty_like: _like(0),
     np.expand_dims: lambda a, axis: b.expand_dims(a, axis),
-    np.eye: _eye,
     np.flip: lambda m, axis=None: b.flip(m, axis),
     np.fliplr: lambda m: b.flip(m, 1),
     np.flipud: lambda m: b.flip(m, 0),
-    np.full: _full,
-    np.full_like: _full_like,
     np.hsplit: _split_axis(b.hsplit),
     np.hstack: _joined(b.hstack),
-    np.identity: lambda n, dtype=float: b.eye(n, dtype=dtype),
     np.insert: _insert,
-    np.linspace: _linspace,
-    np.meshgrid: _meshgrid,
     np.moveaxis: lambda a, source, destination: b.moveaxis(a, source, destination),
     np.ndim: lambda a: b.rank(a),
-    np.ones: _ones,
-    np.ones_like: _like(1),
-    np.pad: _pad,
     np.ravel: _ravel,
     np.repeat: _repeat,
     np.reshape: _reshape,
@@ -345,13 +222,8 @@ SHAPE: dict[Any, Callable[..., Any]] = {
     np.swapaxes: lambda a, axis1, axis2: b.swapaxes(a, axis1, axis2),
     np.tile: lambda A, reps: b.tile(A, reps),
     np.transpose: lambda a, axes=None: b.transpose(a, axes),
-    np.tri: _tri,
-    np.tril: lambda m, k=0: b.tril(m, k),
-    np.triu: lambda m, k=0: b.triu(m, k),
     np.vsplit: _split_axis(b.vsplit),
     np.vstack: _joined(b.vstack),
-    np.zeros: _zeros,
-    np.zeros_like: _like(0),
 }
 
 # Names of the array API, which NumPy has since 2.0 and 2.1.
