@@ -3,6 +3,8 @@
 import importlib
 import pkgutil
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -111,6 +113,12 @@ def test_an_op_is_documented_and_round_trips(op: type, round_trips: set[str]) ->
     reference = (ROOT / "docs" / "reference" / "ops.md").read_text()
     is_documented = f"`{name}`" in reference
     assert is_documented, "run docs/generate_reference.py"
+
+
+def test_the_reference_is_up_to_date() -> None:
+    command = [sys.executable, str(ROOT / "docs" / "generate_reference.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_op_classes_are_named_after_their_mnemonics() -> None:
