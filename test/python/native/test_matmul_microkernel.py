@@ -71,7 +71,9 @@ class Case:
         operand: str = "",
         dynamic: bool = False,
         rolled: bool = False,
+        all_dynamic: bool = False,
     ) -> None:
+        self.all_dynamic = all_dynamic
         self.m, self.n, self.k = shape
         self.mode, self.rolled, self.dynamic = mode, rolled, dynamic
         operand = operand or element
@@ -91,7 +93,7 @@ class Case:
             buffers,
             target=target,
             element=element,
-            dims=1,
+            dims=3,
             scratch_bytes=self.plan.scratch_bytes,
         )
 
@@ -100,8 +102,10 @@ class Case:
     ) -> MatmulPlan:
         m, n, k = shape
         repacked = self.mode in ("copied", "transposed")
-        size = ("dim", 0) if self.dynamic else m
-        return plan_matmul(target, size, n, k, element_bits=bits, repacked=repacked)
+        sizes = [("dim", 0) if self.dynamic else m, n, k]
+        if self.all_dynamic:
+            sizes = [("dim", 0), ("dim", 1), ("dim", 2)]
+        return plan_matmul(target, *sizes, element_bits=bits, repacked=repacked)
 
     def emit(
         self,
@@ -138,8 +142,8 @@ class Case:
         """C, of which `rows` rows are computed where m is dynamic."""
         rows = self.m if rows is None else rows
         c = guarded((rows, self.n), self.bias.dtype)
-        items = evaluate(self.plan.items, [rows])
-        self.kernel(self.a, self.right, self.bias, c.array, items=items, dims=[rows])
+        items = evaluate(self.plan.items, dims := [rows, self.n, self.k])
+        self.kernel(self.a, self.right, self.bias, c.array, items=items, dims=dims)
         return c.check()
 
     def want(self) -> Array:
@@ -172,6 +176,14 @@ def test_rows_known_at_run_time(
     case = Case(native_kernel, (100, 45, 20), target=target, dynamic=True)
     got = case.run(guarded, rows)
     np.testing.assert_allclose(got, case.want()[:rows], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_all_sizes_known_at_run_time(
+    native_kernel: Any, guarded: Any, shape: tuple[int, int, int]
+) -> None:
+    case = Case(native_kernel, shape, mode="direct", all_dynamic=True)
+    np.testing.assert_allclose(case.run(guarded), case.want(), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("dynamic", [False, True])
