@@ -1,10 +1,11 @@
-"""asin, acos, atan and atan2 of f32: a polynomial near 0, identities elsewhere."""
+"""asin, acos, atan and atan2: a polynomial near 0, identities elsewhere."""
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from ix.passes.cpu.vector_math.coefficients import ARCSIN, ARCTAN, PI
 from ix.passes.cpu.vector_math.lanes import (
-    F32,
     Floats,
     Mask,
     horner,
@@ -14,8 +15,11 @@ from ix.passes.cpu.vector_math.lanes import (
 
 __all__ = ["acos", "asin", "atan", "atan2"]
 
-_PI_HIGH, _PI_LOW = F32.parts(PI, 2)
-_HALF_PI_HIGH, _HALF_PI_LOW = F32.parts(PI / 2, 2)
+
+def _less(x: Floats, angle: Decimal) -> Floats:
+    """angle − x, the angle in two parts."""
+    high, low = x.format.parts(angle, 2)
+    return (high - x) + low
 
 
 def _half_arcsine(x: Floats) -> tuple[Floats, Mask]:
@@ -27,29 +31,28 @@ def _half_arcsine(x: Floats) -> tuple[Floats, Mask]:
     above = a > 0.5
     square = select(above, multiply_add(a, -0.5, 0.5), a * a)
     s = select(above, square.sqrt(), a)
-    return multiply_add(s * square, horner(square, ARCSIN), s), above
+    return multiply_add(s * square, horner(square, ARCSIN[x.format]), s), above
 
 
 def asin(x: Floats) -> Floats:
     """arcsin x; NaN for |x| > 1."""
     p, above = _half_arcsine(x)
-    other = multiply_add(p, -2.0, _HALF_PI_HIGH) + _HALF_PI_LOW
-    return select(above, other, p).with_sign_of(x)
+    return select(above, _less(p + p, PI / 2), p).with_sign_of(x)
 
 
 def acos(x: Floats) -> Floats:
     """π/2 − arcsin x where |x| ≤ 1/2, else 2p, or π − 2p below 0."""
     p, above = _half_arcsine(x)
-    middle = (_HALF_PI_HIGH - p.with_sign_of(x)) + _HALF_PI_LOW
+    middle = _less(p.with_sign_of(x), PI / 2)
     twice = p + p
-    outer = select(x < 0.0, (_PI_HIGH - twice) + _PI_LOW, twice)
+    outer = select(x < 0.0, _less(twice, PI), twice)
     return select(above, outer, middle)
 
 
 def _arctangent(t: Floats) -> Floats:
     """arctan t for |t| ≤ 1."""
     square = t * t
-    return multiply_add(t * square, horner(square, ARCTAN), t)
+    return multiply_add(t * square, horner(square, ARCTAN[t.format]), t)
 
 
 def atan(x: Floats) -> Floats:
@@ -57,7 +60,7 @@ def atan(x: Floats) -> Floats:
     a = abs(x)
     above = a > 1.0
     p = _arctangent(select(above, 1.0 / a, a))
-    return select(above, (_HALF_PI_HIGH - p) + _HALF_PI_LOW, p).with_sign_of(x)
+    return select(above, _less(p, PI / 2), p).with_sign_of(x)
 
 
 def atan2(y: Floats, x: Floats) -> Floats:
@@ -69,6 +72,6 @@ def atan2(y: Floats, x: Floats) -> Floats:
     t = select(less.equals(more), 1.0, less / more)
     t = select(more.equals(0.0), less, t)
     p = _arctangent(t)
-    p = select(steep, (_HALF_PI_HIGH - p) + _HALF_PI_LOW, p)
-    p = select(x.bits().is_negative(), (_PI_HIGH - p) + _PI_LOW, p)
+    p = select(steep, _less(p, PI / 2), p)
+    p = select(x.bits().is_negative(), _less(p, PI), p)
     return p.with_sign_of(y)

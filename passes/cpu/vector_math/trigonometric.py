@@ -1,26 +1,30 @@
-"""sin, cos and tan of f32: x less n·π/2, then a polynomial on ±π/4.
+"""sin, cos and tan: x less n·π/2, then a polynomial on ±π/4.
 
 Up to `_NEAR` the multiple is subtracted in three parts (Cody and Waite): by fma the
 first difference is exact, and the other parts hold all the bits that cancellation can
-reveal. Beyond, a branch that the CPU predicts leads to f64: x·2/π modulo 4 from parts
-of 2/π, which takes any finite f32 (the idea of Payne and Hanek, without integers).
+reveal. Beyond, a branch that the CPU predicts: f32 goes to f64, where x·2/π modulo 4
+comes from parts of 2/π for any finite x (the idea of Payne and Hanek, without
+integers), and f64 calls libm.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal, localcontext
 
-from ix.mlir import ir, scf
+from ix.mlir import ir, math, scf
 from ix.passes.cpu.vector_math.coefficients import (
-    COS_QUARTER_TURN,
+    COS,
     PI,
-    SIN_QUARTER_TURN,
+    SIN,
     TWO_OVER_PI,
 )
 from ix.passes.cpu.vector_math.lanes import (
+    F32,
     F64,
     Floats,
     Integers,
+    Mask,
     any_lane,
     exact_fma,
     horner,
@@ -30,9 +34,11 @@ from ix.passes.cpu.vector_math.lanes import (
 
 __all__ = ["cos", "sin", "tan"]
 
-_NEAR = 65536.0
-"""Up to this, x·2/π in f32 is within 0.01 of the truth, and n times a part of π/2 fits
-an fma that is exact where it cancels."""
+_End = Callable[[Floats, Integers], Floats]
+
+_NEAR = {F32: 2.0**16, F64: 2.0**30}
+"""Up to this, x·2/π is within 0.01 of the truth, and n times a part of π/2 fits an fma
+that is exact where it cancels."""
 
 _PART_BITS = 29
 """Bits of a part of 2/π: with the 24 of an f32, a product fits f64 exactly."""
@@ -63,13 +69,14 @@ def _near(x: Floats) -> tuple[Floats, Integers]:
     shifted = multiply_add(x, kind.nearest(TWO_OVER_PI), kind.round_shift)
     n = shifted - kind.round_shift
     r = x
-    for part in _parts(PI / 2, count=3, bits=24, first_ulp=-23):
+    precision = kind.mantissa_bits + 1
+    for part in _parts(PI / 2, count=3, bits=precision, first_ulp=1 - precision):
         r = exact_fma(n, -part, r)
     return r, shifted.bits()
 
 
 def _far(x: Floats) -> tuple[Floats, Integers]:
-    """The same for every finite x, by f64; NaN for infinity.
+    """The same for every finite f32; NaN for infinity.
 
     A product with a part of 2/π is exact, and so is its residue modulo 4, which is all
     that counts. After each sum the whole quarters go into n, so that where the fraction
@@ -88,10 +95,23 @@ def _far(x: Floats) -> tuple[Floats, Integers]:
     return r, (count + F64.round_shift).bits().narrowed()
 
 
-def _reduced(x: Floats) -> tuple[Floats, Integers]:
-    """r in ±π/4 and n, of which the low two bits count, with x = n·π/2 + r."""
-    far = abs(x) > _NEAR
+def _evaluated(x: Floats, end: _End, libm: Callable[[ir.Value], ir.Value]) -> Floats:
+    """end(r, n) for x = n·π/2 + r; libm(x) where x is too large for that."""
+    far = abs(x) > _NEAR[x.format]
     r, n = _near(x)
+    if x.format == F32:
+        return end(*_with_far(x, far, r, n))
+    near = end(r, n).value
+    branch = scf.IfOp(any_lane(far), [near.type], has_else=True)
+    with ir.InsertionPoint(branch.then_block):
+        scf.YieldOp([select(far, Floats(libm(x.value)), Floats(near)).value])
+    with ir.InsertionPoint(branch.else_block):
+        scf.YieldOp([near])
+    return Floats(branch.results[0])
+
+
+def _with_far(x: Floats, far: Mask, r: Floats, n: Integers) -> tuple[Floats, Integers]:
+    """r and n, taken from `_far` where `far` says so."""
     branch = scf.IfOp(any_lane(far), [r.value.type, n.value.type], has_else=True)
     with ir.InsertionPoint(branch.then_block):
         far_r, far_n = _far(x)
@@ -104,38 +124,47 @@ def _reduced(x: Floats) -> tuple[Floats, Integers]:
 def _sine_and_cosine(r: Floats) -> tuple[Floats, Floats]:
     """Both for |r| ≤ π/4; the sine has the sign of r for 0."""
     square = r * r
-    sine = multiply_add(r * square, horner(square, SIN_QUARTER_TURN), r).with_sign_of(r)
+    sine = multiply_add(r * square, horner(square, SIN[r.format]), r).with_sign_of(r)
     half = square * 0.5
     first = 1.0 - half
     # What 1 − r²/2 has lost goes to the small term, as in fdlibm's k_cos.c.
     lost = (1.0 - first) - half
     fourth = square * square
-    return sine, multiply_add(fourth, horner(square, COS_QUARTER_TURN), lost) + first
+    return sine, multiply_add(fourth, horner(square, COS[r.format]), lost) + first
 
 
-def _quadrant(r: Floats, n: Integers) -> Floats:
+def _sine(r: Floats, n: Integers) -> Floats:
     """sin(n·π/2 + r)."""
     sine, cosine = _sine_and_cosine(r)
-    y = select((n << 31).is_negative(), cosine, sine)
-    return (y.bits() ^ ((n & 2) << 30)).as_floats()
+    top = r.format.bits - 1
+    y = select((n << top).is_negative(), cosine, sine)
+    return (y.bits() ^ ((n & 2) << (top - 1))).as_floats()
 
 
-def sin(x: Floats) -> Floats:
-    """sin x, for every finite f32."""
-    return _quadrant(*_reduced(x))
+def _cosine(r: Floats, n: Integers) -> Floats:
+    """cos(n·π/2 + r), the sine of a quarter turn more."""
+    return _sine(r, n + 1)
 
 
-def cos(x: Floats) -> Floats:
-    """cos x = sin(x + π/2), for every finite f32."""
-    r, n = _reduced(x)
-    return _quadrant(r, n + 1)
-
-
-def tan(x: Floats) -> Floats:
-    """sin r / cos r after an even number of quarters, −cos r / sin r after an odd."""
-    r, n = _reduced(x)
+def _tangent(r: Floats, n: Integers) -> Floats:
+    """sin r / cos r for an even n, −cos r / sin r for an odd one."""
     sine, cosine = _sine_and_cosine(r)
-    sign = n << 31
+    sign = n << (r.format.bits - 1)
     odd = sign.is_negative()
     quotient = select(odd, cosine, sine) / select(odd, sine, cosine)
     return (quotient.bits() ^ sign).as_floats()
+
+
+def sin(x: Floats) -> Floats:
+    """sin x, for every finite x."""
+    return _evaluated(x, _sine, math.sin)
+
+
+def cos(x: Floats) -> Floats:
+    """cos x, for every finite x."""
+    return _evaluated(x, _cosine, math.cos)
+
+
+def tan(x: Floats) -> Floats:
+    """tan x, for every finite x."""
+    return _evaluated(x, _tangent, math.tan)
