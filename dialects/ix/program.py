@@ -60,7 +60,9 @@ class ConstantOp(IxOp, name="constant"):
             dtype: NumPy dtype, its name or the MLIR name; None keeps the value's.
         """
         if not isinstance(value, ir.Attribute):
-            value = dense_elements(np.asarray(value), dtype)
+            array = np.asarray(value)
+            element = cls.element_type(array.dtype if dtype is None else dtype)
+            value = dense_elements(array, str(element))
         return cls.create([], [value.type], value=value).result
 
     def check(self) -> None:

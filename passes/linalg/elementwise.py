@@ -204,12 +204,18 @@ def needs_correction(rest: ir.Value, b: ir.Value) -> ir.Value:
     return arith.AndIOp(nonzero, signs_differ(rest, b)).result
 
 
+def zero_like(x: ir.Value) -> ir.Value:
+    """0 with the sign of x."""
+    zero = constant_like(0, x)
+    negative = select(compare("lt", x, zero), constant_like(-0.0, x), zero)
+    return select(compare("eq", x, zero), x, negative)
+
+
 def float_modulo(a: ir.Value, b: ir.Value) -> ir.Value:
     """numpy.mod: fmod, moved to the sign of b; a zero has the sign of b too."""
     rest = arith.RemFOp(a, b).result
     moved = select(needs_correction(rest, b), add(rest, b), rest)
-    zero = math.CopySignOp(constant_like(0, b), b).result
-    return select(compare("eq", rest, constant_like(0, rest)), zero, moved)
+    return select(compare("eq", rest, constant_like(0, rest)), zero_like(b), moved)
 
 
 def float_floor_divide(a: ir.Value, b: ir.Value) -> ir.Value:
@@ -225,8 +231,7 @@ def float_floor_divide(a: ir.Value, b: ir.Value) -> ir.Value:
     above_half = compare("gt", subtract(exact, floor), constant_like(0.5, a))
     whole = select(above_half, add(floor, one), floor)
     plain = divide(a, b)
-    signed_zero = math.CopySignOp(zero, plain).result
-    result = select(compare("eq", exact, zero), signed_zero, whole)
+    result = select(compare("eq", exact, zero), zero_like(plain), whole)
     return select(compare("eq", b, zero), plain, result)
 
 

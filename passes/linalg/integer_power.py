@@ -18,10 +18,12 @@ def integer_power(a: ir.Value, b: ir.Value, unsigned: bool) -> ir.Value:
     for bit in range(count):
         mask = scalar(1 << bit, a.type)
         chosen = compare("ne", arith.AndIOp(b, mask).result, zero)
-        factor = select(chosen, square, one)
-        result = arith.MulIOp(result, factor).result
+        result = select(chosen, arith.MulIOp(result, square).result, result)
         if bit + 1 < count:
-            square = arith.MulIOp(square, square).result
+            # The select matters: LLVM takes time without end over a chain of squares.
+            higher = scalar(-1 << (bit + 1), a.type)
+            more = compare("ne", arith.AndIOp(b, higher).result, zero)
+            square = select(more, arith.MulIOp(square, square).result, square)
     if unsigned:
         return result
     negative = compare("lt", b, zero)

@@ -125,6 +125,7 @@ def convert(value: ir.Value, source: ir.Type, target: ir.Type) -> ir.Value:
         if constant is not None:
             return scalar(constant.value.value, target)
     if is_bool(target):
+        value = widen(value, source)
         return compare("ne", value, scalar(0, value.type))
     if is_float(source):
         if is_float(target):
