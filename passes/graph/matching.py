@@ -11,16 +11,18 @@ from ix.dialects.ix.contraction import is_short_float
 from ix.mlir import DYNAMIC, defining_op, ir
 
 __all__ = [
+    "aligned",
+    "averaged",
     "bare",
     "behind",
     "close",
     "commuted",
     "is_constant",
-    "is_invariant",
     "is_mean",
     "is_reduced",
+    "is_trailing",
     "is_used_once",
-    "reshaped_away",
+    "peeled",
     "scalar",
     "sizes_of",
     "sole_user",
@@ -132,56 +134,68 @@ def squared(value: ir.Value) -> ir.Value | None:
     return None
 
 
-def reshaped_away(value: ir.Value, like: ir.Value, axes: list[int]) -> ir.Value | None:
-    """What is reduced over `axes` of `like`, before a reshape that restores them.
+def aligned(value: ir.Value, like: ir.Value, axes: list[int]) -> ir.Value | None:
+    """A value with size 1 at `axes` and otherwise the shape of `like`, or None.
 
-    Returns:
-        The value itself where its shape has size 1 at the axes, the reshape's or
-        broadcast's input where it differs from that by the axes alone, else None.
+    A broadcast to the full shape is left out.
     """
     shape = list(like.type.shape)
+    op = defining_op(value, ix.BroadcastOp)
+    if op is not None and list(value.type.shape) == shape:
+        value = op.input
     kept = [1 if axis in axes else size for axis, size in enumerate(shape)]
-    op = defining_op(value)
-    if isinstance(op, ix.BroadcastOp) and list(value.type.shape) == shape:
-        value, op = op.input, defining_op(op.input)
-    if list(value.type.shape) != kept:
-        return None
-    if isinstance(op, ix.ReshapeOp) and list(op.input.type.shape) == [
-        size for axis, size in enumerate(shape) if axis not in axes
-    ]:
-        return op.input
+    return value if list(value.type.shape) == kept else None
+
+
+def peeled(value: ir.Value) -> ir.Value:
+    """The value before reshapes."""
+    op = defining_op(value, ix.ReshapeOp)
+    while op is not None:
+        value = op.input
+        op = defining_op(value, ix.ReshapeOp)
     return value
 
 
 def is_reduced(value: ir.Value, kind: type, input: ir.Value, axes: list[int]) -> bool:
     """Whether a value is a reduction of `input` over `axes`, aligned with it."""
-    reduced = reshaped_away(value, input, axes)
-    op = None if reduced is None else defining_op(reduced, kind)
+    value = aligned(value, input, axes)
+    return value is not None and _reduces(value, kind, input, axes)
+
+
+def _reduces(value: ir.Value, kind: type, input: ir.Value, axes: list[int]) -> bool:
+    op = defining_op(peeled(value), kind)
     return op is not None and op.input == input and op.axes == axes
 
 
 def is_mean(value: ir.Value, input: ir.Value, axes: list[int]) -> bool:
     """Whether a value is the mean of `input` over `axes`, aligned with it."""
-    if is_reduced(value, ix.ReduceMeanOp, input, axes):
-        return True
-    reduced = reshaped_away(value, input, axes)
-    op = None if reduced is None else defining_op(reduced)
-    sizes = [input.type.shape[axis] for axis in axes]
-    if DYNAMIC in sizes or not isinstance(op, ix.DivOp | ix.MulOp):
-        return False
-    wanted = math.prod(sizes) if isinstance(op, ix.DivOp) else 1 / math.prod(sizes)
-    return any(
-        close(scalar(b), wanted, input.type.element_type) and _is_sum(a, input, axes)
-        for a, b in (commuted(op) if isinstance(op, ix.MulOp) else [(op.a, op.b)])
-    )
+    value = aligned(value, input, axes)
+    mean = None if value is None else averaged(value)
+    return mean is not None and mean == (input, axes)
 
 
-def _is_sum(value: ir.Value, input: ir.Value, axes: list[int]) -> bool:
-    op = defining_op(value, ix.ReduceSumOp)
-    return op is not None and op.input == input and op.axes == axes
+def averaged(value: ir.Value) -> tuple[ir.Value, list[int]] | None:
+    """What a mean is taken of and over which axes, whatever its shape; or None."""
+    op = defining_op(peeled(value))
+    if isinstance(op, ix.ReduceMeanOp):
+        return op.input, op.axes
+    if not isinstance(op, ix.DivOp | ix.MulOp):
+        return None
+    for sum_, number in commuted(op) if isinstance(op, ix.MulOp) else [(op.a, op.b)]:
+        total = defining_op(peeled(sum_), ix.ReduceSumOp)
+        if total is None:
+            continue
+        sizes = [total.input.type.shape[axis] for axis in total.axes]
+        count = math.prod(sizes)
+        wanted = count if isinstance(op, ix.DivOp) else 1 / max(count, 1)
+        if DYNAMIC not in sizes and close(
+            scalar(number), wanted, op.result.type.element_type
+        ):
+            return total.input, total.axes
+    return None
 
 
-def is_invariant(value: ir.Value, shape: list[int], axis: int) -> bool:
+def is_trailing(value: ir.Value, shape: list[int], axis: int) -> bool:
     """Whether a tensor has the axes `shape[axis:]` and, before them, only size 1."""
     own = list(value.type.shape)
     lead = len(own) - (len(shape) - axis)
