@@ -20,6 +20,7 @@ __all__ = [
     "is_constant",
     "is_mean",
     "is_reduced",
+    "is_square",
     "is_trailing",
     "is_used_once",
     "peeled",
@@ -132,6 +133,12 @@ def squared(value: ir.Value) -> ir.Value | None:
     if isinstance(op, ix.PowOp) and scalar(op.b) == 2:
         return op.a
     return None
+
+
+def is_square(value: ir.Value, of: ir.Value) -> bool:
+    """Whether the value is the square of `of`."""
+    base = squared(value)
+    return base is not None and base == of
 
 
 def aligned(value: ir.Value, like: ir.Value, axes: list[int]) -> ir.Value | None:

@@ -15,7 +15,14 @@ from ix.dialects import ix
 from ix.dialects.ix.contraction import is_short_float
 from ix.mlir import defining_op, ir
 from ix.passes.framework import pattern, rewrite_pass
-from ix.passes.graph.matching import aligned, averaged, commuted, is_mean, squared
+from ix.passes.graph.matching import (
+    aligned,
+    averaged,
+    commuted,
+    is_mean,
+    is_square,
+    squared,
+)
 from ix.passes.graph.norms import (
     Quotient,
     absorbed,
@@ -91,7 +98,7 @@ def _axes_of_variance(value: ir.Value, x: ir.Value) -> list[int]:
         mean, square = averaged(difference.a), squared(difference.b)
         if mean is None or square is None or averaged(square) != (x, mean[1]):
             return []
-        return mean[1] if squared(mean[0]) == x else []
+        return mean[1] if is_square(mean[0], x) else []
     mean = averaged(value)
     inner = None if mean is None else squared(mean[0])
     centered = None if inner is None else defining_op(inner, ix.SubOp)

@@ -12,7 +12,7 @@ from ix.dialects import ix
 from ix.dialects.ix.contraction import is_short_float
 from ix.mlir import ir
 from ix.passes.framework import pattern, rewrite_pass
-from ix.passes.graph.matching import aligned, averaged, squared
+from ix.passes.graph.matching import aligned, averaged, is_square
 from ix.passes.graph.norms import absorbed, last_axes, quotients, vector, without_casts
 
 
@@ -22,7 +22,7 @@ def recognize_quotient(op: ix.DivOp | ix.MulOp) -> ir.Value | None:
         x, mean = quotient.value, averaged(quotient.radicand)
         if x.type != op.result.type or is_short_float(x.type.element_type):
             continue
-        if mean is None or squared(mean[0]) != x:
+        if mean is None or not is_square(mean[0], x):
             continue
         axes = mean[1]
         if not last_axes(axes, x.type.rank) or aligned(quotient.root, x, axes) is None:
