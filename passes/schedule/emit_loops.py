@@ -12,6 +12,7 @@ from ix.passes.schedule.kernel import Kernel, KernelCode
 from ix.passes.schedule.rules import (
     attention,
     contraction,
+    convolution,
     loop,
     reduce,
     row,
@@ -26,6 +27,7 @@ __all__ = ["RULES", "loops_of"]
 RULES = (
     attention.apply,
     contraction.apply,
+    convolution.apply,
     scan.apply,
     scatter.apply,
     sort.apply,

@@ -311,6 +311,7 @@ class _Former:
 
     def _inline(self, group: Group, returned: set[Any]) -> None:
         views = all(is_cheap(op) for op in group.ops) and len(group.ops) <= 4
+        views = views or self._pads_a_window(group)
         outputs, reshapes = self._seen_by_others(group, views)
         if any(v in returned for v in [*group.axes, *outputs]):
             self._record(group, group.ops[-1], False, "returned")
@@ -335,6 +336,19 @@ class _Former:
             saved = 2 * sum(self._bytes(v) for v in group.axes)
             self._record(group, reader.ops[0], True, reason, saved)
         self.groups.remove(group)
+
+    def _pads_a_window(self, group: Group) -> bool:
+        """Whether a group only pads what convolutions read: they know their edges."""
+        if any(op.operation.name != "tensor.pad" for op in group.ops):
+            return False
+        pending = [v for v in group.axes]
+        while pending:
+            for user in self.users.get(pending.pop(), []):
+                if kind_of(user) == "alias":
+                    pending.append(user.operation.results[0])
+                elif kind_of(user) != "contraction":
+                    return False
+        return True
 
     def _seen_by_others(self, group: Group, views: bool) -> tuple[list[Any], list[Any]]:
         """What other groups read of a group, and the reshapes on the way.

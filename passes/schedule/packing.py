@@ -1,30 +1,58 @@
-"""Layouts of constant inputs, named by a text so that a cached program finds them again."""
+"""Layouts of constant inputs: steps of NumPy, named by their own text.
+
+A cached program keeps the text and so finds the layout again. A step is one of
+
+    ["reshape", sizes]   ["transpose", axes]   ["pad", sizes]    zeros behind, to `sizes`
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from ix.passes.schedule.kernel import Packing
-from ix.passes.schedule.microkernel.matmul import pack_b
 
-__all__ = ["packing_from"]
+__all__ = ["packing", "packing_from", "panels"]
+
+Step = tuple[str, Sequence[int]]
+
+
+def packing(steps: Sequence[Step]) -> Packing:
+    """The layout that these steps make."""
+    return packing_from(json.dumps(steps, separators=(",", ":")))
 
 
 def packing_from(key: str) -> Packing:
-    """The layout with this name.
-
-    panels:<nr>:<t>:<k>:<n>    B of k · n elements in panels of nr columns; t is 1
-                               where the array holds B[n, k]
-    """
-    kind, *numbers = key.split(":")
-    if kind == "panels":
-        nr, transposed, k, n = (int(number) for number in numbers)
-        return Packing(key, partial(_panels, nr, bool(transposed), k, n))
-    raise ValueError(f"no layout of a constant is named '{key}'")
+    """The layout with this text."""
+    return Packing(key, partial(_apply, json.loads(key)))
 
 
-def _panels(nr: int, transposed: bool, k: int, n: int, array: np.ndarray) -> np.ndarray:
-    matrix = array.reshape(n, k).T if transposed else array.reshape(k, n)
-    return pack_b(matrix, nr)
+def panels(k: int, n: int, columns: int, *, transposed: bool) -> Packing:
+    """B[k, n] as panels [n / columns, k, columns]; the array is B[n, k] if transposed."""
+    count = -(-n // columns)
+    steps: list[Step] = [("reshape", [n, k]), ("transpose", [1, 0])]
+    if not transposed:
+        steps = [("reshape", [k, n])]
+    steps += [
+        ("pad", [k, count * columns]),
+        ("reshape", [k, count, columns]),
+        ("transpose", [1, 0, 2]),
+    ]
+    return packing(steps)
+
+
+def _apply(steps: Sequence[Any], array: np.ndarray) -> np.ndarray:
+    for name, values in steps:
+        if name == "reshape":
+            array = array.reshape(values)
+        elif name == "transpose":
+            array = array.transpose(values)
+        elif tuple(values) != array.shape:
+            wide = np.zeros(values, array.dtype)
+            wide[tuple(slice(size) for size in array.shape)] = array
+            array = wide
+    return np.ascontiguousarray(array)

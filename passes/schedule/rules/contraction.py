@@ -20,13 +20,13 @@ from ix.passes.schedule.index import Index
 from ix.passes.schedule.kernel import Frame, Kernel, KernelCode, Packing, build
 from ix.passes.schedule.microkernel.builder import Builder
 from ix.passes.schedule.microkernel.matmul import MatmulPlan, emit_matmul, plan_matmul
-from ix.passes.schedule.packing import packing_from
+from ix.passes.schedule.packing import panels
 from ix.passes.schedule.rules.reduce import output_point
 from ix.passes.schedule.structure import kind_of, tensor_operands
 from ix.runtime.sizes import Size, combine, product
 from ix.target import Target
 
-__all__ = ["apply", "finish_outputs"]
+__all__ = ["GFLOPS", "apply", "finish_outputs", "starts_from_zero"]
 
 REPACK_ROWS = 32
 """From so many rows on, a panel of activations is worth packing in the kernel."""
@@ -40,7 +40,7 @@ def apply(kernel: Kernel, target: Target) -> KernelCode | None:
     if kernel.family != "contraction":
         return None
     anchors = [op for op in kernel.ops if kind_of(op) == "contraction"]
-    if len(anchors) != 1 or not _starts_from_zero(anchors[0]):
+    if len(anchors) != 1 or not starts_from_zero(anchors[0]):
         return None
     match = match_contraction(anchors[0])
     element = anchors[0].operation.results[0].type.element_type
@@ -55,7 +55,7 @@ def _is_float(value: Any) -> bool:
     return str(value.type.element_type) in ("f64", "f32", "f16", "bf16")
 
 
-def _starts_from_zero(op: Any) -> bool:
+def starts_from_zero(op: Any) -> bool:
     """Whether the accumulator is a tensor filled with 0."""
     fill = defining_op(list(op.outputs)[0])
     if fill is None or fill.operation.name != "linalg.fill":
@@ -183,10 +183,9 @@ class _Rule:
         types: dict[int, Any] = {}
         if self.packed is not None:
             number = self.kernel.inputs.index(self.b.value)
-            transposed = int(self.packed == "nk")
-            key = f"panels:{plan.panel_columns}:{transposed}:{plan.k}:{plan.n}"
-            packings[number] = packing_from(key)
             columns = plan.panel_columns
+            transposed = self.packed == "nk"
+            packings[number] = panels(plan.k, plan.n, columns, transposed=transposed)
             types[number] = ir.MemRefType.get(
                 [plan.panels, plan.k, columns], self.b.value.type.element_type
             )
