@@ -138,16 +138,9 @@ def _dtype_rank(dtype: np.dtype[Any]) -> int:
 def _promote_two(a: np.dtype[Any], b: np.dtype[Any]) -> np.dtype[Any]:
     """`numpy.result_type`, and what NumPy's `add` gives where that has no answer."""
     try:
-        return canonical_dtype(np.result_type(a, b), "the promoted result")
-    except TypeError:
-        pass
-    try:
-        return canonical_dtype(np.add.resolve_dtypes((a, b, None))[2])
-    except TypeError:
-        raise InputError(
-            f"arithmetic needs dtypes with a common type, but {a} and {b} have none; "
-            "convert one of them with astype"
-        ) from None
+        return np.result_type(a, b)
+    except TypeError:  # two of ml_dtypes' floats, or one with a wide integer
+        return np.add.resolve_dtypes((a, b, None))[2]
 
 
 def float_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:

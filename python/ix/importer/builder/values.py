@@ -133,7 +133,12 @@ def dtype(operand: Any) -> np.dtype[Any]:
     kind = weak_type(operand)
     if kind is not None:
         return promotion.promote((), (kind,))
-    return canonical_dtype(np.asarray(operand).dtype)
+    found = np.asarray(operand).dtype
+    if found.kind == "O":
+        raise InputError(
+            f"an operand needs to be an array or a number, but it is {operand!r:.80}"
+        )
+    return canonical_dtype(found)
 
 
 def shape(operand: Any) -> tuple[Any, ...]:
