@@ -9,6 +9,12 @@ from typing import Any
 
 from ix.errors import InputError
 from ix.passes.framework import Instrumentation, Stage
+from ix.passes.graph.hoist_constants import hoist_constants
+from ix.passes.graph.merge_sibling_matmuls import merge_sibling_matmuls
+from ix.passes.graph.recognize_attention import recognize_attention
+from ix.passes.graph.recognize_layer_norm import recognize_layer_norm
+from ix.passes.graph.recognize_rms_norm import recognize_rms_norm
+from ix.passes.graph.recognize_softmax import recognize_softmax
 from ix.passes.linalg.lower_to_linalg import lower_to_linalg
 from ix.passes.schedule.form_kernels import form_kernels
 
@@ -16,7 +22,21 @@ __all__ = ["STAGES", "lower_to", "stages_through"]
 
 STAGES: tuple[Stage, ...] = (
     Stage("import", "a model → ix: as the importer wrote it", []),
-    Stage("graph", "ix → ix: cheaper whole-tensor programs", []),
+    Stage(
+        "graph",
+        "ix → ix: cheaper whole-tensor programs",
+        [
+            "cse",
+            recognize_softmax,
+            recognize_layer_norm,
+            recognize_rms_norm,
+            recognize_attention,
+            merge_sibling_matmuls,
+            "cse",
+            # Last: what depends on weights alone leaves @main.
+            hoist_constants,
+        ],
+    ),
     Stage("precision", "ix → ix: a number format for each op", []),
     Stage("sparsity", "ix → ix: a sparse encoding for each weight that has one", []),
     Stage("linalg", "ix → linalg on tensors", [lower_to_linalg, "cse", "canonicalize"]),

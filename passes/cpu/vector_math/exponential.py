@@ -23,6 +23,7 @@ from ix.passes.cpu.vector_math.lanes import (
     at_least,
     at_most,
     horner,
+    horner_by_pairs,
     multiply_add,
     select,
 )
@@ -109,7 +110,8 @@ def steps(x: Floats, lost: Floats | None = None) -> tuple[Floats, Steps]:
 
 def polynomial_expm1(r: Floats) -> Floats:
     """e^r − 1 for |r| ≤ ln 2 / 2, accurate relative to itself."""
-    return multiply_add(r * r, horner(r, EXPM1[r.format]), r)
+    square = r * r
+    return multiply_add(square, horner_by_pairs(r, square, EXPM1[r.format]), r)
 
 
 def scaled(expm1_r: Floats, by: Steps) -> Floats:

@@ -22,6 +22,7 @@ from ix.passes.cpu.vector_math.lanes import (
     Format,
     Integers,
     horner,
+    horner_by_pairs,
     multiply_add,
     select,
 )
@@ -70,16 +71,20 @@ def mantissa_and_exponent(x: Floats) -> tuple[Floats, Integers]:
 
 def small_integer(n: Integers, like: Format) -> Floats:
     """An integer of magnitude below 2^22 as a float."""
+    return _above_round_shift(n, like) - like.round_shift
+
+
+def _above_round_shift(n: Integers, like: Format) -> Floats:
+    """round_shift + n."""
     pattern = (like.bias + like.mantissa_bits) << like.mantissa_bits
-    pattern |= 1 << (like.mantissa_bits - 1)
-    return (n + pattern).as_floats() - like.round_shift
+    return (n + (pattern | 1 << (like.mantissa_bits - 1))).as_floats()
 
 
 def log1p_tail(f: Floats) -> Floats:
     """log(1 + f) − f for √½ ≤ 1 + f ≤ √2."""
     if f.format == F32:
         square = f * f
-        return multiply_add(square, -0.5, square * f * horner(f, LOG1P_CUBE))
+        return multiply_add(square, -0.5, square * f * horner_by_pairs(f, square, LOG1P_CUBE))
     # s = f / (2 + f), log(1 + f) = f − (h − s·(h + s²·P(s²))) with h = f²/2: the form
     # of fdlibm's e_log.c, with coefficients of ix's own.
     s = f / (f + 2.0)
@@ -96,8 +101,11 @@ def _decompose(x: Floats) -> Logarithm:
     raised = kind.mantissa_bits + 1
     denormal = x < 2.0 ** (1 - kind.bias)
     f, e = mantissa_and_exponent(select(denormal, x * 2.0**raised, x))
-    lowered = select(denormal, x.constant(-raised), 0.0)
-    return Logarithm(small_integer(e, kind) + lowered, f, log1p_tail(f))
+    shift = x.constant(kind.round_shift)
+    exponent = _above_round_shift(e, kind) - select(
+        denormal, x.constant(kind.round_shift + raised), shift
+    )
+    return Logarithm(exponent, f, log1p_tail(f))
 
 
 def _with_limits(x: Floats, y: Floats) -> Floats:

@@ -13,7 +13,7 @@ from ix.passes.cpu.vector_math.lanes import (
     any_lane,
     at_least,
     at_most,
-    horner,
+    horner_by_pairs,
     multiply_add,
     select,
 )
@@ -33,7 +33,7 @@ def _exp2(z: Floats) -> Floats:
     shifted = z + shift
     r = z - (shifted - shift)
     scale = power_of_two(shifted)
-    return multiply_add(scale, r * horner(r, POWER_EXP2), scale)
+    return multiply_add(scale, r * horner_by_pairs(r, r * r, POWER_EXP2), scale)
 
 
 def powf(x: Floats, y: Floats) -> Floats:
@@ -44,7 +44,7 @@ def powf(x: Floats, y: Floats) -> Floats:
     """
     a = abs(x)
     f, e = mantissa_and_exponent(a.widened())
-    log2 = multiply_add(f, horner(f, POWER_LOG2), small_integer(e, F64))
+    log2 = multiply_add(f, horner_by_pairs(f, f * f, POWER_LOG2), small_integer(e, F64))
     power = _exp2(log2 * y.widened()).narrowed()
 
     # Only a positive finite x gives bits below those of infinity; 0 is lowered to all
