@@ -63,22 +63,22 @@ def evaluate(
         InputError: An input does not fit, or a parameter is missing.
         CompileError: The function holds an op that has no reference.
     """
-    if isinstance(function, ir.Module):
-        function = _callee(function.operation, "main")
-    interpreter = _Interpreter(function, parameters or {}, precise)
+    owner = function
+    if isinstance(owner, ir.Module):
+        function = _callee(owner.operation, "main")
+    interpreter = _Interpreter(owner, function, parameters or {}, precise)
     results = interpreter.call(function, [np.asarray(array) for array in inputs])
-    types = function.type.results
-    return [
-        _as_declared(array, type_) for array, type_ in zip(results, types, strict=True)
-    ]
+    declared = zip(results, function.type.results, strict=True)
+    return [_as_declared(array, type_) for array, type_ in declared]
 
 
 class _Interpreter:
     """Runs functions of one module, a call inside a call on the same object."""
 
     def __init__(
-        self, function: Any, parameters: Mapping[str, Any], precise: bool
+        self, owner: Any, function: Any, parameters: Mapping[str, Any], precise: bool
     ) -> None:
+        self.owner = owner  # an op does not keep its module alive
         self.module = function.operation.parent
         self.parameters = parameters
         self.precise = precise

@@ -10,7 +10,7 @@ import ctypes
 from typing import Any
 
 import numpy as np
-from torch_mlir.execution_engine import ExecutionEngine
+from torch_mlir.execution_engine import ExecutionEngine  # noqa: TID251 (no part of ix)
 
 from ix.dialects.ix.shapes import NUMPY_DTYPES, numpy_dtype
 from ix.mlir import PassManager, arith, func, ir, ops_in

@@ -9,6 +9,7 @@ from lowering_check import FLOATS, INTEGERS, check, numbers
 from ix.dialects import context, ix
 from ix.dialects.ix import elementwise
 from ix.dialects.ix.reference import evaluate
+from ix.dialects.ix.reference_elementwise import integer_limits
 from ix.dialects.ix.shapes import NUMPY_DTYPES
 from ix.errors import InputError
 from ix.mlir import ir
@@ -28,15 +29,9 @@ def edge_values(dtype):
             return np.concatenate([values, np.array(special).astype(dtype)])
     if dtype == np.bool_:
         return values
-    info = elementwise_limits(dtype)
+    info = integer_limits(np.dtype(dtype))
     special = [0, 1, 2, 3, 7, *info]
     return np.concatenate([values, np.array(special).astype(dtype)])
-
-
-def elementwise_limits(dtype):
-    from ix.dialects.ix.reference_elementwise import integer_limits
-
-    return integer_limits(np.dtype(dtype))
 
 
 def all_pairs(dtype):
