@@ -64,7 +64,8 @@ def test_a_pass_is_found_tested_and_documented(folder: str, each: Pass) -> None:
         "whose name ends in _stays, or an error"
     )
     reference = (ROOT / "docs" / "reference" / "passes.md").read_text()
-    assert f"`{each.name}`" in reference, "run docs/generate_reference.py"
+    is_documented = f"### `{each.name}`" in reference
+    assert is_documented, "run docs/generate_reference.py"
 
 
 def test_every_pass_runs_in_the_pipeline_or_is_a_check() -> None:

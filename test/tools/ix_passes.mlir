@@ -11,7 +11,7 @@
 // CHECK:         linalg.generic
 // STAYS:         "ix.attention"
 // OPTION: ix-opt: error: pass 'ix-decompose-attention' has no option 'every'; it has: all
-// NAME: ix-opt: error: there is no pass 'ix-decompose-attentions'; did you mean 'ix-decompose-attention'?
+// NAME: ix-opt: error: there is no pass 'ix-decompose-attentions'; did you mean 'ix-decompose-attention'
 func.func @attention(%q: tensor<1x2x8x16xf32>, %k: tensor<1x2x8x16xf32>, %v: tensor<1x2x8x16xf32>) -> tensor<1x2x8x16xf32> {
   %0 = "ix.attention"(%q, %k, %v) {scale = 0.25 : f64, causal = true, has_mask = false} : (tensor<1x2x8x16xf32>, tensor<1x2x8x16xf32>, tensor<1x2x8x16xf32>) -> tensor<1x2x8x16xf32>
   return %0 : tensor<1x2x8x16xf32>
