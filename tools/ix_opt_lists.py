@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
-
 from ix.dialects.ix import Ix
 from ix.passes.registry import all_passes
 from ix.tools.upstream import UPSTREAM_DIALECTS, UPSTREAM_PASSES
+from ix.version import __version__
 
 __all__ = ["dialects_text", "pass_names", "passes_text", "version_text"]
 
@@ -42,5 +41,7 @@ def dialects_text() -> str:
 
 def version_text() -> str:
     """The versions of ix and of its MLIR host."""
-    host = version("torch-mlir")
-    return f"ix-opt {version('ix-compiler')} (MLIR of torch-mlir {host})"
+    # Imported here: it takes 15 ms, which other runs do not pay for.
+    from importlib.metadata import version
+
+    return f"ix-opt {__version__} (MLIR of torch-mlir {version('torch-mlir')})"
