@@ -30,10 +30,14 @@ def recognize(op: ix.MulOp) -> ir.Value | None:
         return None
     for x, gate in (rest, rest[::-1]):
         approximate = _kind_of_gate(number, gate, x)
-        if approximate is not None and list(x.type.shape) == op.result.type.shape:
+        if approximate is not None and _same_shape(x, op.result):
             x = ix.CastOp.build(x, op.result.type.element_type)
             return ix.GeluOp.build(x, approximate=approximate)
     return None
+
+
+def _same_shape(a: ir.Value, b: ir.Value) -> bool:
+    return list(a.type.shape) == list(b.type.shape)
 
 
 def _kind_of_gate(number: float, gate: ir.Value, x: ir.Value) -> str | None:

@@ -1,7 +1,8 @@
 """ix-recognize-sigmoid: sigmoid, silu and softplus from exponentials.
 
 1 / (1 + exp(−x)), exp(x) / (1 + exp(x)), 0.5 · (1 + tanh(x / 2))  →  sigmoid(x)
-x · sigmoid(x), x / (1 + exp(−x))                                   →  silu(x)
+x / (1 + exp(−y))                                                   →  x · sigmoid(y)
+x · sigmoid(x)                                                      →  silu(x)
 log(1 + exp(x)), log1p(exp(x)), relu(x) + log1p(exp(−|x|))          →  softplus(x)
 
 The ops do not overflow where exp does; short floats compute in f32 and round once.
@@ -13,7 +14,7 @@ from ix.dialects import ix
 from ix.mlir import defining_op, ir
 from ix.passes.framework import pattern, rewrite_pass
 from ix.passes.graph.matching import commuted, scalar
-from ix.passes.graph.polynomial import factors, is_polynomial
+from ix.passes.graph.polynomial import factors
 
 
 @pattern(ix.ReciprocalOp)
@@ -32,9 +33,7 @@ def recognize_quotient(op: ix.DivOp) -> ir.Value | None:
     top = defining_op(op.a, ix.ExpOp)
     if top is not None and top.input == exponent:
         return ix.SigmoidOp.build(exponent)
-    if op.a.type == op.result.type and is_polynomial(exponent, op.a, {1: -1.0}):
-        return ix.SiluOp.build(op.a)
-    return None
+    return ix.MulOp.build(op.a, ix.SigmoidOp.build(_negated(exponent)))
 
 
 @pattern(ix.MulOp)
