@@ -233,6 +233,8 @@ def floor_divide(a: Any, b: Any) -> Any:
     """a // b: exact where b divides every term of a, else a symbol."""
     if isinstance(b, int) and b == 0:
         raise ZeroDivisionError("a size is divided by zero")
+    if not isinstance(a, DimExpr) and not isinstance(b, DimExpr):
+        return int(a) // int(b)
     exact = _divide_exactly(a, b)
     return _operation("floordiv", a, b) if exact is None else exact
 
@@ -244,7 +246,7 @@ def ceil_divide(a: Any, b: Any) -> Any:
 
 def remainder(a: Any, b: Any) -> Any:
     """a mod b, with the sign of b: 0 where b divides every term of a."""
-    return 0 if _divide_exactly(a, b) is not None else a - b * floor_divide(a, b)
+    return a - b * floor_divide(a, b)
 
 
 def minimum(a: Any, b: Any) -> Any:
