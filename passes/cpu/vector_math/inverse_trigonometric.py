@@ -9,6 +9,7 @@ from ix.passes.cpu.vector_math.lanes import (
     Floats,
     Mask,
     horner,
+    horner_by_pairs,
     multiply_add,
     select,
 )
@@ -52,7 +53,9 @@ def acos(x: Floats) -> Floats:
 def _arctangent(t: Floats) -> Floats:
     """arctan t for |t| ≤ 1."""
     square = t * t
-    return multiply_add(t * square, horner(square, ARCTAN[t.format]), t)
+    return multiply_add(
+        t * square, horner_by_pairs(square, square * square, ARCTAN[t.format]), t
+    )
 
 
 def atan(x: Floats) -> Floats:

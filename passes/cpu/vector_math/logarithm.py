@@ -84,7 +84,9 @@ def log1p_tail(f: Floats) -> Floats:
     """log(1 + f) − f for √½ ≤ 1 + f ≤ √2."""
     if f.format == F32:
         square = f * f
-        return multiply_add(square, -0.5, square * f * horner_by_pairs(f, square, LOG1P_CUBE))
+        return multiply_add(
+            square, -0.5, square * f * horner_by_pairs(f, square, LOG1P_CUBE)
+        )
     # s = f / (2 + f), log(1 + f) = f − (h − s·(h + s²·P(s²))) with h = f²/2: the form
     # of fdlibm's e_log.c, with coefficients of ix's own.
     s = f / (f + 2.0)

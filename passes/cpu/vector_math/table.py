@@ -40,12 +40,12 @@ class Function:
 _Implementation = Callable[..., Floats]
 
 _ENTRIES: tuple[tuple[_Implementation, Function], ...] = (
-    (exponential.exp, Function("exp", 1.0, 1.0)),
-    (exponential.exp2, Function("exp2", 1.0, 1.25, "exact for integers")),
+    (exponential.exp, Function("exp", 1.25, 1.25)),
+    (exponential.exp2, Function("exp2", 1.25, 1.25, "exact for integers")),
     (exponential.expm1, Function("expm1", 1.5, 2.0)),
     (
         exponential.exp_non_positive,
-        Function("exp_non_positive", 1.0, 1.0, "x ≤ 0; 0 in place of denormals"),
+        Function("exp_non_positive", 1.25, 1.25, "x ≤ 0; 0 in place of denormals"),
     ),
     (exponential.sinh, Function("sinh", 1.5, 2.0)),
     (exponential.cosh, Function("cosh", 2.25, 2.25)),
