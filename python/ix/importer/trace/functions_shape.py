@@ -9,6 +9,7 @@ import numpy as np
 
 from ix.errors import InputError
 from ix.importer import builder as b
+from ix.importer.builder.values import normalize_axes
 from ix.importer.dims import DimExpr
 
 
@@ -163,6 +164,28 @@ def _resize(a: Any, new_shape: Any) -> Any:
     return b.reshape(b.take(b.ravel(a), places, 0), sizes)
 
 
+def _sliding_window_view(
+    x: Any,
+    window_shape: Any,
+    axis: Any = None,
+    *,
+    subok: bool = False,
+    writeable: bool = False,
+) -> Any:
+    windows = [window_shape] if isinstance(window_shape, int) else list(window_shape)
+    axes = normalize_axes("sliding_window_view", axis, b.rank(x))
+    if len(axes) != len(windows):
+        raise InputError(
+            f"np.sliding_window_view needs one window size for each of {len(axes)} "
+            f"axes, but got {len(windows)}"
+        )
+    for at, width in zip(axes, windows, strict=True):
+        count = b.size(x, at) - width + 1
+        parts = [b.slice_axis(x, at, start, start + count) for start in range(width)]
+        x = b.stack(parts, -1)
+    return x
+
+
 def _delete(arr: Any, obj: Any, axis: Any = None) -> Any:
     flat, at = (b.ravel(arr), 0) if axis is None else (arr, axis)
     amount = b.size(flat, at)
@@ -223,6 +246,7 @@ SHAPE: dict[Any, Callable[..., Any]] = {
     np.tile: lambda A, reps: b.tile(A, reps),
     np.transpose: lambda a, axes=None: b.transpose(a, axes),
     np.vsplit: _split_axis(b.vsplit),
+    np.lib.stride_tricks.sliding_window_view: _sliding_window_view,
     np.vstack: _joined(b.vstack),
 }
 

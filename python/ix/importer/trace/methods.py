@@ -89,6 +89,7 @@ METHODS: dict[str, Method] = {
     "conj": copy,
     "conjugate": copy,
     "copy": copy,
+    "__array_namespace__": lambda self, api_version=None: np,
     "__copy__": copy,
     "__deepcopy__": lambda self, memo: copy(self),
     "cumprod": _through(np.cumprod),
@@ -124,5 +125,6 @@ PROPERTIES: dict[str, Method] = {
     "T": lambda self: transpose(self),
     "mT": lambda self: Tracer(b.matrix_transpose(self.value), self, b.matrix_transpose),
     "real": lambda self: self,
+    "device": lambda self: "cpu",
     "imag": lambda self: Tracer(b.zeros_like(self.value)),
 }
