@@ -9,6 +9,7 @@ from typing import Any
 
 from ix.errors import InputError
 from ix.passes.framework import Instrumentation, Stage
+from ix.passes.graph.decompose_attention import decompose_attention
 from ix.passes.graph.hoist_constants import hoist_constants
 from ix.passes.graph.merge_sibling_matmuls import merge_sibling_matmuls
 from ix.passes.graph.recognize_attention import recognize_attention
@@ -31,6 +32,8 @@ STAGES: tuple[Stage, ...] = (
             recognize_layer_norm,
             recognize_rms_norm,
             recognize_attention,
+            # After recognition, so that what it found is fused or written out.
+            decompose_attention,
             merge_sibling_matmuls,
             "cse",
             # Last: what depends on weights alone leaves @main.

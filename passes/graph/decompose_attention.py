@@ -2,8 +2,8 @@
 
 attention(q, k, v, mask)  →  matmul(softmax(select(seen, q·kᵀ·scale, −∞)), v)
 
-The fused kernel takes floats of 16 bits and more, static numbers of heads and rows of
-a static, moderate width. What it does not take is decomposed; `all` decomposes all.
+The fused kernel takes f32, f16 and bf16, static numbers of heads and rows of a static,
+moderate width. What it does not take is decomposed; `all` decomposes all.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from ix.dialects.ix.shapes import is_bool, tensor_type
 from ix.mlir import DYNAMIC, arith, ir
 from ix.passes.framework import apply_patterns, module_pass, pattern
 
+FUSED_TYPES = ("f32", "f16", "bf16")
 # A wider row of q or v does not leave the registers and caches room for scores.
 WIDEST_ROW = 512
 
@@ -40,11 +41,10 @@ def decompose_attention(module: Any, *, all: bool = False) -> None:
 
 def has_fused_kernel(op: ix.AttentionOp) -> bool:
     """Whether the attention rule takes the op as it is."""
-    element = ir.FloatType(op.q.type.element_type)
     depth, width = op.q.type.shape[3], op.v.type.shape[3]
     heads = (op.q.type.shape[1], op.k.type.shape[1])
     return (
-        element.width >= 16
+        str(op.q.type.element_type) in FUSED_TYPES
         and DYNAMIC not in (*heads, depth, width)
         and 0 < depth <= WIDEST_ROW
         and 0 < width <= WIDEST_ROW

@@ -23,6 +23,14 @@ func.func @dynamic_depth_is_decomposed(%q: tensor<1x4x5x?xf32>, %k: tensor<1x4x7
   return %0 : tensor<1x4x5x8xf32>
 }
 
+// CHECK-LABEL: func.func @no_kernel_for_f64
+// CHECK-NOT:     ix.attention
+// CHECK:         return
+func.func @no_kernel_for_f64(%q: tensor<1x4x5x16xf64>) -> tensor<1x4x5x16xf64> {
+  %0 = "ix.attention"(%q, %q, %q) {scale = 0.25 : f64, causal = false, has_mask = false} : (tensor<1x4x5x16xf64>, tensor<1x4x5x16xf64>, tensor<1x4x5x16xf64>) -> tensor<1x4x5x16xf64>
+  return %0 : tensor<1x4x5x16xf64>
+}
+
 // Scores stay in f32 up to the result.
 // ALL-LABEL: func.func @short_floats_with_a_mask
 // ALL:         "ix.matmul"(%{{.*}}) {{.*}} -> tensor<1x4x5x7xf32>
