@@ -236,7 +236,14 @@ def floor_divide(a: Any, b: Any) -> Any:
     if not isinstance(a, DimExpr) and not isinstance(b, DimExpr):
         return int(a) // int(b)
     exact = _divide_exactly(a, b)
-    return _operation("floordiv", a, b) if exact is None else exact
+    if exact is not None:
+        return exact
+    low, divisor = bounds(a)[0], bounds(b)[0]
+    if low < 0 and not isinf(low) and divisor >= 1:
+        # Kernels divide sizes as unsigned: ⌊a / b⌋ = ⌊(a + k·b) / b⌋ − k, a + k·b ≥ 0.
+        shift = int(-(low // divisor))
+        return _operation("floordiv", a + shift * b, b) - shift
+    return _operation("floordiv", a, b)
 
 
 def ceil_divide(a: Any, b: Any) -> Any:

@@ -197,7 +197,7 @@ def slice_bounds(entry: Any, amount: Any) -> tuple[Any, Any, int]:
     first = amount - 1 if entry.start is None else _clamped(entry.start, -1, amount)
     first = minimum(first, amount - 1)
     last = -1 if entry.stop is None else _clamped(entry.stop, -1, amount)
-    count = maximum(ceil_divide(first - last, -step), 0)
+    count = ceil_divide(maximum(first - last, 0), -step)
     if isinstance(count, int) and count == 0:
         return 0, 0, step
     lowest = first - (count - 1) * -step
