@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 
 onnx = pytest.importorskip("onnx")
+from google.protobuf.message import DecodeError  # noqa: E402
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 from ix.errors import InputError, ModelImportError, UnsupportedError  # noqa: E402
@@ -91,6 +94,26 @@ class TestFiles:
                 validate(onnx.ModelProto.FromString(compact))
             except ModelImportError:
                 pass
+
+    def test_damaged_bytes_never_escape(self, weighted: Any) -> None:
+        """Any damage is a typed error or a model; nothing else comes out."""
+        from ix.importer.onnx.wire import skeleton
+
+        content = weighted.SerializeToString()
+        rng = random.Random(5)
+        for _ in range(500):
+            damaged = bytearray(content)
+            for _ in range(rng.randint(1, 3)):
+                # The structure lies at both ends, the weights between them.
+                place = rng.choice([rng.randrange(80), -1 - rng.randrange(80)])
+                damaged[place] = rng.randrange(256)
+            try:
+                compact, _ = skeleton(memoryview(damaged))
+                model = onnx.ModelProto.FromString(compact)
+            except (ModelImportError, DecodeError):
+                continue
+            with contextlib.suppress(ModelImportError, InputError):
+                import_onnx(model)
 
     def test_another_type(self) -> None:
         with pytest.raises(ModelImportError, match="path, bytes or a ModelProto"):

@@ -15,7 +15,7 @@ import os
 import resource
 import sys
 
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import ModelProto
 
 from ix.errors import ModelImportError, UnsupportedError

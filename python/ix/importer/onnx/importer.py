@@ -126,7 +126,7 @@ class _Sizes:
                 f"input {info.name!r} needs rank {len(declared)}, but its shape is "
                 f"given as {tuple(given)}"
             )
-        sizes = given or [None] * len(declared)
+        sizes: Sequence[int | None] = given or [None] * len(declared)
         return [
             self._size(info.name, axis, dim, size)
             for axis, (dim, size) in enumerate(zip(declared, sizes, strict=True))

@@ -35,7 +35,7 @@ def _matmul_integer(node: Node) -> Any:
 def integer_matmul(a: Any, a_zero: Any, c: Any, c_zero: Any) -> Any:
     """(a − a_zero) · (c − c_zero) in i32; zero points of a are one for each row."""
     if a_zero is None and c_zero is None:
-        return b.int_matmul(a, c)
+        return b.matmul(a, c, out_dtype=np.int32)
     if a_zero is not None and b.rank(a_zero) == 1 and b.shape(a_zero) != (1,):
         a_zero = b.expand_dims(a_zero, 1)
     return b.matmul(_centred(a, a_zero), _centred(c, c_zero))

@@ -185,7 +185,8 @@ def _at_least(high: Any, low: Any) -> Any:
 def _pad(node: Node) -> Any:
     rank = node.rank(0)
     if node.opset < 11:
-        pads, fill = node.integers("pads"), node.number("value", 0.0)
+        pads = node.integers("pads")
+        fill: Any = node.number("value", 0.0)
         axes = list(range(rank))
     else:
         pads = node.constant_integers(1, "list of pads")

@@ -72,6 +72,7 @@ def opset_versions(model: Any) -> dict[str, int]:
     versions: dict[str, int] = {}
     local = {function.domain for function in model.functions}
     for opset in model.opset_import:
+        _require_text(opset.domain)
         domain = "" if opset.domain == "ai.onnx" else opset.domain
         known = OPSETS.get(domain) or _UNUSED.get(domain)
         if known and not known[0] <= opset.version <= known[1]:
@@ -138,6 +139,8 @@ class _Checker:
                 f"subgraphs need to nest at most {MAX_DEPTH} deep, but graph "
                 f"{graph.name!r} lies deeper; flatten the model"
             )
+        _require_text(graph.name, *(each.name for each in graph.initializer))
+        _require_text(*(each.name for each in (*graph.input, *graph.output)))
         defined = set(names)
         own: set[str] = set()
         for tensor in graph.initializer:
@@ -165,6 +168,9 @@ class _Checker:
                 )
 
     def function(self, function: Any) -> None:
+        """Checks the body of a local function."""
+        _require_text(function.name, function.domain)
+        _require_text(*function.input, *function.output, *function.attribute)
         defined = set(function.input)
         self._nodes(function.node, defined, set(defined), 0)
         missing = [name for name in function.output if name not in defined]
@@ -178,6 +184,10 @@ class _Checker:
         self, nodes: Iterable[Any], defined: set[str], own: set[str], depth: int
     ) -> None:
         for node in nodes:
+            _require_text(node.name, node.op_type, node.domain)
+            _require_text(*node.input, *node.output)
+            _require_text(*(a.name for a in node.attribute))
+            _require_text(*(a.ref_attr_name for a in node.attribute))
             what = f"node {node.name!r} ({node.op_type})"
             for name in node.input:
                 if name and name not in defined:
@@ -194,6 +204,16 @@ class _Checker:
             for name in filter(None, node.output):
                 _define(name, own, f"output {name!r} of {what}")
             defined.update(filter(None, node.output))
+
+
+def _require_text(*names: Any) -> None:
+    """Protobuf gives a string that is no UTF-8 as bytes."""
+    for name in names:
+        if isinstance(name, bytes):
+            raise ModelImportError(
+                f"an ONNX model needs names in UTF-8, but one is {name[:32]!r}; "
+                "the file is damaged: export or copy it again"
+            )
 
 
 def _subgraphs(node: Any) -> Iterable[Any]:
@@ -217,6 +237,7 @@ def _check_types(values: Iterable[Any]) -> None:
     for value in values:
         if not value.type.HasField("tensor_type"):
             continue
+        _require_text(*(dim.dim_param for dim in value.type.tensor_type.shape.dim))
         sizes = [
             dim.dim_value
             for dim in value.type.tensor_type.shape.dim
