@@ -9,12 +9,15 @@ from typing import Any
 
 from ix.errors import InputError
 from ix.passes.framework import Instrumentation, Stage
+from ix.passes.graph.cancel_movement import cancel_movement
 from ix.passes.graph.decompose_attention import decompose_attention
 from ix.passes.graph.hoist_constants import hoist_constants
 from ix.passes.graph.merge_sibling_matmuls import merge_sibling_matmuls
 from ix.passes.graph.recognize_attention import recognize_attention
+from ix.passes.graph.recognize_gelu import recognize_gelu
 from ix.passes.graph.recognize_layer_norm import recognize_layer_norm
 from ix.passes.graph.recognize_rms_norm import recognize_rms_norm
+from ix.passes.graph.recognize_sigmoid import recognize_sigmoid
 from ix.passes.graph.recognize_softmax import recognize_softmax
 from ix.passes.linalg.lower_to_linalg import lower_to_linalg
 from ix.passes.schedule.form_kernels import form_kernels
@@ -31,10 +34,14 @@ STAGES: tuple[Stage, ...] = (
             recognize_softmax,
             recognize_layer_norm,
             recognize_rms_norm,
+            # A form of gelu has a sigmoid.
+            recognize_sigmoid,
+            recognize_gelu,
             recognize_attention,
             # After recognition, so that what it found is fused or written out.
             decompose_attention,
             merge_sibling_matmuls,
+            cancel_movement,
             "cse",
             # Last: what depends on weights alone leaves @main.
             hoist_constants,
