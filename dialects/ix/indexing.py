@@ -287,6 +287,6 @@ def _require_scatter(
     element = require_same_elements([input, updates])
     require(
         reduction in REDUCTIONS,
-        f'reduction must be one of {REDUCTIONS}, got "{reduction}"',
+        f'reduction must be one of {", ".join(REDUCTIONS)}, got "{reduction}"',
     )
     require_element(input, "numbers", reduction == "none" or not is_bool(element))

@@ -1,5 +1,7 @@
 """Elementwise ops: the lowering against NumPy, for every dtype, shape and edge value."""
 
+import time
+
 import linalg_runner
 import lowering_check
 import numpy as np
@@ -12,7 +14,8 @@ from ix.dialects.ix.reference import evaluate
 from ix.dialects.ix.reference_elementwise import integer_limits
 from ix.dialects.ix.shapes import NUMPY_DTYPES
 from ix.errors import InputError
-from ix.mlir import ir
+from ix.mlir import ir, linalg, ops_in
+from ix.passes.linalg.lower_to_linalg import lower_to_linalg
 
 
 def op_class(name):
@@ -237,3 +240,27 @@ def test_precise_evaluation_rounds_once(name):
     assert precise.dtype == dtype
     np.testing.assert_array_equal(precise.astype(float), x.astype(float))
     assert plain.astype(float)[0] != precise.astype(float)[0] or float(x[0]) == 0
+
+
+def test_lowered_ops_keep_the_location():
+    text = """
+      func.func @main(%x: tensor<2xf16>) -> tensor<2xf16> {
+        %y = "ix.gelu"(%x) {approximate = "tanh"} : (tensor<2xf16>) -> tensor<2xf16>
+          loc("encoder/Gelu"("model.py":3:7))
+        return %y : tensor<2xf16>
+      }"""
+    with context():
+        module = ir.Module.parse(text)
+        lower_to_linalg.run(module)
+        (op,) = ops_in(module, linalg.GenericOp)
+        body = list(ops_in(op))
+    for each in (op, *body):
+        assert str(each.location) == 'loc("encoder/Gelu"("model.py":3:7))'
+
+
+def test_verification_and_loading_are_fast():
+    """A load costs milliseconds, in every context; a program verifies linearly."""
+    start = time.perf_counter()
+    for _ in range(5):
+        context()
+    assert (time.perf_counter() - start) / 5 < 0.2
