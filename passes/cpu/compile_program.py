@@ -143,6 +143,8 @@ def compile_cpu(
         launches=tuple(
             Launch(
                 order[symbols[step.callee]],
+                tuple(place.address for place in (*step.reads, *step.writes)),
+                step.sizes,
                 tuple(place.label for place in step.reads),
                 tuple(place.label for place in step.writes),
                 step.ops,

@@ -37,7 +37,11 @@ def lower_slice(op: ix.SliceOp, operands: Values) -> Lowered:
     limits = join_sizes(op.limits, bounds[count:])
     sizes = [
         floor_divided(plus(minus(limit, start), stride - 1), stride)
-        for start, limit, stride in zip(starts, limits, op.strides, strict=True)
+        if known == DYNAMIC
+        else known
+        for start, limit, stride, known in zip(
+            starts, limits, op.strides, op.result.type.shape, strict=True
+        )
     ]
     return extract_slice(operands[0], starts, sizes, op.strides)
 

@@ -49,6 +49,13 @@ class Place:
     buffer: Buffer | None = None
 
     @property
+    def address(self) -> tuple[str, int]:
+        """As a plan writes it."""
+        if self.buffer is not None:
+            return self.kind, self.buffer.offset
+        return self.kind, self.number
+
+    @property
     def label(self) -> str:
         """Its name in plans and explanations."""
         if self.buffer is not None:

@@ -72,20 +72,17 @@ def expand(op_name: str, *operands: ir.Value, **attrs: object) -> ir.Value | Non
         for the type, so that the op should stay.
     """
     dialect, _, name = op_name.partition(".")
-    if dialect != "math" or name not in FUNCTIONS or not _supports(name, operands[0]):
+    if dialect != "math" or name not in FUNCTIONS or not _supported(operands[0].type):
         return None
     return _emit(name, operands)
 
 
-def _supports(name: str, x: ir.Value) -> bool:
-    element = x.type
-    if isinstance(element, ir.VectorType):
-        if element.rank != 1 or any(element.scalable_dims):
+def _supported(type_: ir.Type) -> bool:
+    if isinstance(type_, ir.VectorType):
+        if type_.rank != 1 or any(type_.scalable_dims):
             return False
-        element = element.element_type
-    if isinstance(element, ir.F64Type):
-        return FUNCTIONS[name].max_ulp_f64 is not None
-    return isinstance(element, ir.F32Type)
+        type_ = type_.element_type
+    return isinstance(type_, ir.F32Type | ir.F64Type)
 
 
 def _emit(name: str, operands: tuple[ir.Value, ...]) -> ir.Value:
@@ -97,12 +94,11 @@ def _function(name: str) -> Callable[..., ir.Value]:
     """The function `name` on MLIR values."""
 
     def function(*operands: ir.Value) -> ir.Value:
-        if not _supports(name, operands[0]):
-            formats = "f32" if FUNCTIONS[name].max_ulp_f64 is None else "f32 or f64"
+        if not _supported(operands[0].type):
             raise CompileError(
                 defining_op(operands[0]),
-                f"{name} needs scalars or 1-D vectors of {formats}, but got "
-                f"{operands[0].type}; cast them, or keep the math op",
+                f"{name} needs scalars or 1-D vectors of f32 or f64, but got "
+                f"{operands[0].type}; cast them, or unroll the vector",
             )
         return _emit(name, operands)
 

@@ -138,15 +138,16 @@ def exp_non_positive(x: Floats) -> Floats:
     return multiply_add(scale, polynomial_expm1(r), scale)
 
 
-def exp2(x: Floats) -> Floats:
-    """2^x; exact for integers."""
+def exp2(x: Floats, lost: Floats | None = None) -> Floats:
+    """2^(x + lost), lost being what x had no room for; exact for integers."""
     kind = x.format
-    x = at_most(at_least(x, -151.0 if kind == F32 else -1076.0), kind.bias + 1.0)
+    x = at_most(at_least(x, -151.0 if kind == F32 else -1076.0), kind.bias + 2.0)
     shift = kind.round_shift + 2 * kind.bias
     shifted = x + shift
     half = multiply_add(x, 0.5, kind.round_shift + kind.bias)
     rest = (shifted.bits() - half.bits()) << kind.mantissa_bits
-    r = (x - (shifted - shift)) * kind.nearest(LN2)
+    r = x - (shifted - shift)
+    r = (r if lost is None else r + lost) * kind.nearest(LN2)
     scale = Steps(power_of_two(half), rest.as_floats())
     return scaled(polynomial_expm1(r), scale)
 

@@ -1,14 +1,15 @@
-"""x^y of f32, the cube root, and the reciprocal square root."""
+"""x^y, the cube root, and the reciprocal square root."""
 
 from __future__ import annotations
 
 from ix.mlir import ir, scf
 from ix.passes.cpu.vector_math.coefficients import POWER_EXP2, POWER_LOG2
-from ix.passes.cpu.vector_math.exponential import power_of_two
+from ix.passes.cpu.vector_math.exponential import exp2, power_of_two
 from ix.passes.cpu.vector_math.lanes import (
     F32,
     F64,
     Floats,
+    Format,
     Integers,
     any_lane,
     at_least,
@@ -18,15 +19,46 @@ from ix.passes.cpu.vector_math.lanes import (
     select,
 )
 from ix.passes.cpu.vector_math.logarithm import mantissa_and_exponent, small_integer
+from ix.passes.cpu.vector_math.logarithm_in_parts import log2_in_parts, product_in_parts
 
 __all__ = ["cbrt", "powf", "rsqrt"]
 
 _INFINITY = float("inf")
-_INFINITY_BITS = 0x7F800000
 _NAN = float("nan")
 
 
-def _exp2(z: Floats) -> Floats:
+def powf(x: Floats, y: Floats) -> Floats:
+    """x^y = ±2^(y·log2|x|) with a logarithm of more than x's precision.
+
+    Special cases, as in C's pow, are left to a branch that the CPU predicts: it is not
+    taken where x is positive and both are finite.
+    """
+    kind = x.format
+    power = (_power_f32 if kind == F32 else _power_f64)(abs(x), y)
+    # Only a positive finite x gives bits below those of infinity; 0 is lowered to all
+    # ones. y − y is 0 or NaN.
+    special = (x.bits() - 1).is_not_below(_infinity_bits(kind) - 1)
+    special = special | (y - y).differs(0.0)
+    branch = scf.IfOp(any_lane(special), [power.value.type], has_else=True)
+    with ir.InsertionPoint(branch.then_block):
+        scf.YieldOp([_with_special_cases(x, y, power).value])
+    with ir.InsertionPoint(branch.else_block):
+        scf.YieldOp([power.value])
+    return Floats(branch.results[0])
+
+
+def _infinity_bits(number_format: Format) -> int:
+    return (2 * number_format.bias + 1) << number_format.mantissa_bits
+
+
+def _power_f32(a: Floats, y: Floats) -> Floats:
+    """a^y by f64, for a > 0 and finite numbers."""
+    f, e = mantissa_and_exponent(a.widened())
+    log2 = multiply_add(f, horner_by_pairs(f, f * f, POWER_LOG2), small_integer(e, F64))
+    return _short_exp2(log2 * y.widened()).narrowed()
+
+
+def _short_exp2(z: Floats) -> Floats:
     """2^z in f64, error 2^−29; |z| is cut to 200, beyond the range of f32."""
     z = at_most(at_least(z, -200.0), 200.0)
     shift = F64.round_shift + F64.bias
@@ -36,26 +68,11 @@ def _exp2(z: Floats) -> Floats:
     return multiply_add(scale, r * horner_by_pairs(r, r * r, POWER_EXP2), scale)
 
 
-def powf(x: Floats, y: Floats) -> Floats:
-    """x^y = ±2^(y·log2|x|) through f64; special cases as in C's pow.
-
-    They are left to a branch that the CPU predicts; it is not taken where x is positive
-    and both are finite.
-    """
-    a = abs(x)
-    f, e = mantissa_and_exponent(a.widened())
-    log2 = multiply_add(f, horner_by_pairs(f, f * f, POWER_LOG2), small_integer(e, F64))
-    power = _exp2(log2 * y.widened()).narrowed()
-
-    # Only a positive finite x gives bits below those of infinity; 0 is lowered to all
-    # ones. y − y is 0 or NaN.
-    special = (x.bits() - 1).is_not_below(_INFINITY_BITS - 1) | (y - y).differs(0.0)
-    branch = scf.IfOp(any_lane(special), [power.value.type], has_else=True)
-    with ir.InsertionPoint(branch.then_block):
-        scf.YieldOp([_with_special_cases(x, y, power).value])
-    with ir.InsertionPoint(branch.else_block):
-        scf.YieldOp([power.value])
-    return Floats(branch.results[0])
+def _power_f64(a: Floats, y: Floats) -> Floats:
+    """a^y by two numbers for y·log2 a, for a > 0 and finite numbers."""
+    z, lost = product_in_parts(y, log2_in_parts(a))
+    # Where the product overflows, what it has lost is NaN.
+    return exp2(z, select(abs(z) < 2000.0, lost, 0.0))
 
 
 def _with_special_cases(x: Floats, y: Floats, power: Floats) -> Floats:
@@ -71,7 +88,7 @@ def _with_special_cases(x: Floats, y: Floats, power: Floats) -> Floats:
     whole = y.rounded().equals(y)
     half = y * 0.5
     odd = whole.and_not(half.rounded().equals(half))
-    signed = (power.bits() | (x.bits() & (1 << 31))).as_floats()
+    signed = power.with_sign_of(x)
     power = select(odd, signed, power)
     # A negative number has no root; −∞ has, as a limit.
     power = select(((x < 0.0) & (a < _INFINITY)).and_not(whole), _NAN, power)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +21,9 @@ from ix.runtime.arrays import aligned_empty, as_numpy, dtype_of
 from ix.runtime.elf import LoadedCode
 from ix.runtime.plan import ENTRY, Plan, Tensor
 from ix.runtime.sizes import evaluate
+
+if TYPE_CHECKING:
+    from ix.runtime.profile import Profile
 
 __all__ = ["Executable"]
 
@@ -91,26 +95,66 @@ class Executable:
             InputError: Count, dtype, rank or a size does not fit.
             RuntimeFailure: The executable is closed, or memory ran out.
         """
-        checks = self._inputs
-        if len(arrays) != len(checks):
+        if len(arrays) != len(self._inputs):
             self._refuse_count(len(arrays))
         work = self._take()
         try:
-            pointers = work.pointers
-            keep = []  # copies that must outlive the call
-            for index, (check, array) in enumerate(zip(checks, arrays, strict=True)):
-                array = check(array)
-                keep.append(array)
-                pointers[index] = array.__array_interface__["data"][0]
-            dims = self._bind(work, keep) if self._dynamic else ()
-            outputs = [make(dims) for make in self._outputs]
-            first = work.first_output
-            for index, output in enumerate(outputs):
-                pointers[first + index] = output.__array_interface__["data"][0]
+            # What `keep` holds must outlive the call: copies of inputs.
+            keep, outputs = self._bind(work, arrays)
             self._entry(self._pool.address, work.address, work.dims_address)
+            del keep
         finally:
             self._free.append(work)  # list.append is atomic
         return outputs
+
+    def _bind(
+        self, work: _Workspace, arrays: Sequence[Any]
+    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Checks the inputs, makes the outputs, and fills the table of pointers."""
+        pointers = work.pointers
+        keep = []
+        for index, check in enumerate(self._inputs):
+            array = check(arrays[index])
+            keep.append(array)
+            pointers[index] = array.__array_interface__["data"][0]
+        dims = self._sizes(work, keep) if self._dynamic else ()
+        outputs = [make(dims) for make in self._outputs]
+        index = work.first_output
+        for output in outputs:
+            pointers[index] = output.__array_interface__["data"][0]
+            index += 1
+        return keep, outputs
+
+    @contextmanager
+    def prepared(
+        self, arrays: Sequence[Any]
+    ) -> Iterator[tuple[_Workspace, list[np.ndarray], int]]:
+        """A workspace bound to inputs, the outputs and the pool, for a profiler."""
+        if len(arrays) != len(self._inputs):
+            self._refuse_count(len(arrays))
+        work = self._take()
+        try:
+            keep, outputs = self._bind(work, arrays)
+            yield work, outputs, self._pool.address
+            del keep
+        finally:
+            self._free.append(work)
+
+    def symbol(self, name: str) -> int:
+        """The address of a kernel."""
+        return self._code.address(name)
+
+    def profile(self, *arrays: Any, calls: int = 30) -> Profile:
+        """Times whole calls and each kernel; see `ix.runtime.profile`."""
+        from ix.runtime.profile import profile
+
+        return profile(self, arrays, calls)
+
+    def explain(self) -> str:
+        """The kernels, their work, the memory, and why ops were fused or not."""
+        from ix.runtime.explain import explain
+
+        return explain(self.plan, self.memory_bytes)
 
     def save(self, path: Any) -> None:
         """Writes the executable to a file that `ix.load` reads; see `ix.runtime.artifact`."""
@@ -148,7 +192,7 @@ class Executable:
         except IndexError:
             return _Workspace(self.plan, self._constants, self.num_threads)
 
-    def _bind(self, work: _Workspace, arrays: list[np.ndarray]) -> tuple[int, ...]:
+    def _sizes(self, work: _Workspace, arrays: list[np.ndarray]) -> tuple[int, ...]:
         """Sizes of the declared dimensions, from the first input that names each."""
         sizes: dict[int, int] = {}
         for check, array in zip(self._inputs, arrays, strict=True):

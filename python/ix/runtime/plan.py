@@ -83,11 +83,16 @@ class Launch:
     """One launch, in order.
 
     kernel: Its number in the plan's kernels.
+    arguments: Where each buffer lies, what is read before what is written: ("input" |
+        "output" | "constant", number) or ("arena", offset in bytes).
+    sizes: The kernel's size arguments.
     reads, writes: Names of the buffers, for people.
     ops: What it computes, as the source names it.
     """
 
     kernel: int
+    arguments: tuple[tuple[str, int], ...]
+    sizes: tuple[Size, ...]
     reads: tuple[str, ...]
     writes: tuple[str, ...]
     ops: tuple[str, ...] = ()
@@ -159,8 +164,20 @@ class Plan:
             arena_bytes=data["arena_bytes"],
             scratch_bytes=data["scratch_bytes"],
             kernels=tuple(Kernel(**tuples(k)) for k in data["kernels"]),
-            launches=tuple(Launch(**tuples(each)) for each in data["launches"]),
+            launches=tuple(_launch(each) for each in data["launches"]),
             decisions=tuple(Decision(**d) for d in data["decisions"]),
             flops=data["flops"],
             notes=data["notes"],
         )
+
+
+def _launch(data: dict[str, Any]) -> Launch:
+    return Launch(
+        kernel=data["kernel"],
+        arguments=tuple((kind, number) for kind, number in data["arguments"]),
+        sizes=tuple(from_json(size) for size in data["sizes"]),
+        reads=tuple(data["reads"]),
+        writes=tuple(data["writes"]),
+        ops=tuple(data["ops"]),
+        location=data["location"],
+    )

@@ -11,6 +11,7 @@ from ix.importer.builder.values import (
     all_same,
     as_value,
     broadcast_shapes,
+    dtype,
     emit,
     index_list,
     normalize_axes,
@@ -18,6 +19,7 @@ from ix.importer.builder.values import (
     rank,
     shape,
     size,
+    tensor_type,
 )
 from ix.importer.dims import ceil_divide, is_size, product, same
 
@@ -254,24 +256,15 @@ def slice(
     ]
     if all_same(old, wanted):
         return value
-    result = emit(
+    return emit(
         "slice",
         value,
         starts=index_list(starts),
         limits=index_list(limits),
         strides=list(strides),
+        result=tensor_type(wanted, dtype(value)),
         like=wanted,
     )
-    return with_static_sizes(result, wanted)
-
-
-def with_static_sizes(value: Any, sizes: Sequence[Any]) -> Any:
-    """Gives a tensor the static sizes that its type does not have yet."""
-    known = [isinstance(each, int) for each in sizes]
-    dynamic = [value.type.is_dynamic_dim(axis) for axis in range(len(known))]
-    if any(map(operator.and_, known, dynamic)):
-        return emit("reshape", value, shape=index_list(sizes), like=sizes)
-    return value
 
 
 def flip(x: Any, axis: Any = None) -> Any:

@@ -1,0 +1,85 @@
+"""A plan in words: what runs, on which bytes, and why it is cut so."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from ix.runtime.plan import Plan
+from ix.runtime.reasons import REASONS
+
+__all__ = ["explain", "explain_json"]
+
+
+def explain(plan: Plan, memory_bytes: dict[str, int] | None = None) -> str:
+    """The plan as text, one section each: program, memory, kernels, decisions."""
+    lines = [f"{plan.name} for {plan.target.partition('{')[0]}"]
+    lines += [f"  {_signature(plan)}", ""]
+    lines += ["Memory"]
+    for kind, size in (memory_bytes or {"arena": plan.arena_bytes}).items():
+        lines.append(f"  {kind:<10}{_bytes(size):>12}")
+    lines += ["", f"Kernels: {len(plan.launches)} launches of {len(plan.kernels)}"]
+    lines.append(f"  {'#':>3}  {'family':<12}{'MFLOP':>9}{'moved':>11}  ops")
+    for number, launch in enumerate(plan.launches):
+        kernel = plan.kernels[launch.kernel]
+        lines.append(
+            f"  {number:>3}  {kernel.family:<12}{kernel.flops / 1e6:>9.2f}"
+            f"{_bytes(kernel.bytes):>11}  {', '.join(launch.ops)}"
+        )
+    lines += ["", "Fused"]
+    lines += _decisions(plan, fused=True)
+    lines += ["", "Not fused"]
+    lines += _decisions(plan, fused=False)
+    return "\n".join(lines)
+
+
+def explain_json(plan: Plan) -> dict[str, Any]:
+    """The same as data: the plan, and the texts of its reason codes."""
+    used = sorted({d.reason for d in plan.decisions})
+    return {"plan": plan.to_json(), "reasons": {code: REASONS[code] for code in used}}
+
+
+def _signature(plan: Plan) -> str:
+    def tensor(item: Any) -> str:
+        sizes = [
+            str(s) if isinstance(s, int) else _size(s, plan) for s in item.shape
+        ]
+        return f"{item.name}: {item.dtype}[{', '.join(sizes)}]"
+
+    inputs = ", ".join(tensor(t) for t in plan.inputs)
+    outputs = ", ".join(tensor(t) for t in plan.outputs)
+    return f"({inputs}) → ({outputs})"
+
+
+def _size(size: Any, plan: Plan) -> str:
+    if isinstance(size, int):
+        return str(size)
+    if size[0] == "dim":
+        return plan.dims[size[1]].name
+    signs = {"add": "+", "sub": "−", "mul": "·", "div": "/", "mod": "mod"}
+    left, right = _size(size[1], plan), _size(size[2], plan)
+    return f"({left} {signs.get(size[0], size[0])} {right})"
+
+
+def _bytes(size: int) -> str:
+    if size >= 1 << 20:
+        return f"{size / 2**20:.2f} MiB"
+    return f"{size / 1024:.1f} KiB"
+
+
+def _decisions(plan: Plan, fused: bool) -> list[str]:
+    """Decisions of one kind: each reason once, with the pairs that it decided."""
+    lines = []
+    chosen = [d for d in plan.decisions if d.fused is fused]
+    for reason, count in Counter(d.reason for d in chosen).most_common():
+        saved = sum(d.saved_bytes for d in chosen if d.reason == reason)
+        tail = f", saves {_bytes(saved)}" if fused else ""
+        lines.append(f"  {reason} ({count}{tail}): {REASONS[reason]}")
+        pairs = Counter(
+            (d.producer, d.consumer) for d in chosen if d.reason == reason
+        )
+        for (producer, consumer), times in pairs.most_common(8):
+            lines.append(f"    {producer} → {consumer}" + (f" ×{times}" * (times > 1)))
+        if len(pairs) > 8:
+            lines.append(f"    and {len(pairs) - 8} more pairs")
+    return lines or ["  nothing"]
