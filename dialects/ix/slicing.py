@@ -53,12 +53,17 @@ class SliceOp(IxOp, name="slice"):
         starts: Sequence[Size],
         limits: Sequence[Size],
         strides: Sequence[int] | None = None,
+        result: ir.RankedTensorType | None = None,
     ) -> ir.Value:
-        """Slices every axis; bounds are ints or index Values, strides 1 by default."""
+        """Slices every axis; bounds are ints or index Values, strides 1 by default.
+
+        `result` is a type with sizes that the bounds as Values do not tell.
+        """
         listed_starts, start_values = split_sizes(starts)
         listed_limits, limit_values = split_sizes(limits)
         return cls.create(
             [input, *start_values, *limit_values],
+            None if result is None else [result],
             starts=listed_starts,
             limits=listed_limits,
             strides=[1] * len(listed_starts) if strides is None else list(strides),

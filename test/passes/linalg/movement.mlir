@@ -97,3 +97,13 @@ func.func @gather_cannot_read_outside(%x: tensor<9x4xf32>, %i: tensor<3xi32>) ->
   %0 = "ix.gather"(%x, %i) {axis = 0 : i64} : (tensor<9x4xf32>, tensor<3xi32>) -> tensor<3x4xf32>
   return %0 : tensor<3x4xf32>
 }
+
+// -----
+
+// CHECK-LABEL: func.func @slice_keeps_the_sizes_of_its_result
+// CHECK-SAME:    (%[[X:.*]]: tensor<?x8xf32>, %[[I:.*]]: index, %[[J:.*]]: index)
+// CHECK:         tensor.extract_slice %[[X]][%[[I]], 0] [1, 8] [1, 1] : tensor<?x8xf32> to tensor<1x8xf32>
+func.func @slice_keeps_the_sizes_of_its_result(%x: tensor<?x8xf32>, %i: index, %j: index) -> tensor<1x8xf32> {
+  %0 = "ix.slice"(%x, %i, %j) {starts = [-9223372036854775808, 0], limits = [-9223372036854775808, 8], strides = [1, 1]} : (tensor<?x8xf32>, index, index) -> tensor<1x8xf32>
+  return %0 : tensor<1x8xf32>
+}
