@@ -82,9 +82,7 @@ def embed(w: Weights, tokens: Any, mask: Any) -> Any:
     positions = w["embeddings.position_embeddings.weight"][:length]
     kinds = w["embeddings.token_type_embeddings.weight"][0]
     norm = "embeddings.LayerNorm"
-    x = layer_norm(
-        words + kinds + positions, w[f"{norm}.weight"], w[f"{norm}.bias"]
-    )
+    x = layer_norm(words + kinds + positions, w[f"{norm}.weight"], w[f"{norm}.bias"])
     kept = mask.astype(x.dtype)
     added = (1.0 - kept[:, None, None, :]) * -1e9
     for number in range(LAYERS):
