@@ -5,7 +5,7 @@ index gives the size. `build` takes both in one list: ints and Values.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from ix.dialects.ix.dialect import (
     Int,
@@ -31,7 +31,7 @@ from ix.dialects.ix.shapes import (
 )
 from ix.mlir import DYNAMIC, ir
 
-Size = int | ir.Value
+Size: TypeAlias = int | ir.Value
 
 
 class BroadcastOp(IxOp, name="broadcast"):
