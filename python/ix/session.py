@@ -25,6 +25,7 @@ import numpy as np
 
 from ix.dim import Dim
 from ix.errors import InputError, RuntimeFailure, UnsupportedError
+from ix.session_providers import chosen, engine, get_available_providers
 from ix.session_types import (
     GraphOptimizationLevel,
     IOBinding,
@@ -52,19 +53,6 @@ MAX_PROGRAMS = 64
 
 MAX_VALUE_ELEMENTS = 1024
 """The largest input that is compiled in by value, in elements."""
-
-_CPU = "CPUExecutionProvider"
-_CUDA = "CUDAExecutionProvider"
-_REFERENCE = "ReferenceExecutionProvider"
-
-
-def get_available_providers() -> list[str]:
-    """The execution providers of this machine, the preferred one first.
-
-    "ReferenceExecutionProvider" interprets the imported program with NumPy, in double
-    precision: slow, and meant for checking.
-    """
-    return [_CPU, _REFERENCE]
 
 
 @dataclass(frozen=True)
@@ -105,7 +93,7 @@ class InferenceSession:
         from ix.importer.onnx import load_model, require_supported_inputs
 
         self._options = sess_options or SessionOptions()
-        self._provider, self._provider_options = _chosen(providers, provider_options)
+        self._provider, self._provider_options = chosen(providers, provider_options)
         overrides = {**self._options.free_dimension_overrides, **(dims or {})}
         self._dims = {name: _bounds(each) for name, each in overrides.items()}
         self._model = load_model(path_or_bytes)
@@ -335,7 +323,7 @@ class InferenceSession:
             with self._lock:
                 self._programs.clear()
             raise _NeedsInputs from needed
-        run = _engine(self._provider, self._options)(program)
+        run = engine(self._provider, self._options)(program)
         return _Program(run, program.input_names, program.output_names)
 
     def _require_small(self, needed: Any, shapes: Mapping[str, Any]) -> None:
@@ -358,53 +346,3 @@ def _bounds(size: Any) -> int | tuple[int, int]:
     if isinstance(size, Dim):
         return size.minimum, size.maximum
     return (int(size[0]), int(size[1])) if isinstance(size, Sequence) else int(size)
-
-
-def _chosen(
-    providers: Sequence[Any] | None, options: Sequence[Mapping[str, Any]] | None
-) -> tuple[str, Mapping[str, Any]]:
-    """The first provider that this machine has, and its options."""
-    if not providers:
-        return _CPU, {}
-    names = [each if isinstance(each, str) else each[0] for each in providers]
-    given = [{} if isinstance(each, str) else each[1] for each in providers]
-    if options:
-        given = [dict(each) for each in options]
-    available = get_available_providers()
-    for name in names:
-        if name not in (*available, _CUDA):
-            raise InputError(
-                f"a session needs providers out of {available}, but got {name!r}; "
-                "see ix.session.get_available_providers"
-            )
-    for name, each in zip(names, given, strict=False):
-        if name in available:
-            return name, each
-    return _CPU, {}
-
-
-def _engine(
-    provider: str, options: SessionOptions
-) -> Callable[[Any], Callable[[Sequence[Any]], Sequence[Any]]]:
-    """How a provider turns a Program into something that runs."""
-    return _interpreted if provider == _REFERENCE else _compiled(options)
-
-
-def _interpreted(program: Any) -> Callable[[Sequence[Any]], Sequence[Any]]:
-    from ix.dialects.ix.reference import evaluate
-
-    weights = {name: program.weights.array(name) for name in program.weights}
-    return lambda arrays: evaluate(program.module, arrays, weights)
-
-
-def _compiled(
-    options: SessionOptions,
-) -> Callable[[Any], Callable[[Sequence[Any]], Sequence[Any]]]:
-    def build(program: Any) -> Callable[[Sequence[Any]], Sequence[Any]]:
-        from ix.compiler import compile_program
-
-        threads = options.intra_op_num_threads or None
-        executable = compile_program(program, "cpu", num_threads=threads)
-        return executable.run_flat
-
-    return build

@@ -28,6 +28,7 @@ LAYERS = (
     ("ix.session_types",),
     ("ix.program_cache",),
     ("ix.compiler",),
+    ("ix.session_providers",),
     ("ix.api", "ix.nn", "ix.session"),
     ("ix.models", "ix.torch_backend"),
     ("ix",),

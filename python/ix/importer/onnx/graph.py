@@ -33,6 +33,7 @@ from ix.importer.onnx.scope import UNKNOWN, Scope
 from ix.importer.onnx.tensors import DTYPES, MAX_ELEMENTS, type_name
 from ix.importer.onnx.validate import MAX_NODES
 from ix.importer.program import CONSTANT_BYTES, Module
+from ix.mlir import ir
 
 __all__ = ["GraphImporter"]
 
@@ -189,9 +190,11 @@ class GraphImporter:
             raise Unsupported("reads an output that ix does not compute")
 
     def _checked(self, outputs: Sequence[Any]) -> Sequence[Any]:
-        """The outputs, none of which may have more than 2^40 elements."""
+        """The outputs: of at most 2^40 elements, and constants where they have none."""
+        checked: list[Any] = []
         for value in outputs:
-            if value is None or value is UNKNOWN:
+            if not isinstance(value, ir.Value):
+                checked.append(value)
                 continue
             shape = b.shape(value)
             known = [size for size in shape if not isinstance(size, DimExpr)]
@@ -200,7 +203,9 @@ class GraphImporter:
                     "needs an output of at most 2^40 elements, but its shape is "
                     f"{shape}; the model is damaged or not meant for one machine"
                 )
-        return outputs
+            empty = 0 in known and len(known) == len(shape)
+            checked.append(np.zeros(shape, b.dtype(value)) if empty else value)
+        return checked
 
     def _result(self, name: str, value: Any) -> Any:
         """An output of the model as a Value."""

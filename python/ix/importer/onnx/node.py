@@ -232,8 +232,7 @@ class Node:
         tensor = self._get(name, "t", None)
         if tensor.data_type not in DTYPES:
             raise Unsupported(
-                f"holds {type_name(tensor.data_type)}, an element type ix does not "
-                "have"
+                f"holds {type_name(tensor.data_type)}, an element type ix does not have"
             )
         return self.importer.model.tensor(tensor, f"attribute '{name}'")
 

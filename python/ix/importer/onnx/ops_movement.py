@@ -10,7 +10,7 @@ import numpy as np
 
 from ix.errors import ModelImportError
 from ix.importer import builder as b
-from ix.importer.dims import DimExpr, maximum, minimum, product
+from ix.importer.dims import DimExpr, maximum, minimum, product, same
 from ix.importer.onnx.fold import pack
 from ix.importer.onnx.node import Handler, NeedsValue, Node, Unsupported
 
@@ -97,9 +97,10 @@ def _transpose(node: Node) -> Any:
 
 
 def _concat(node: Node) -> Any:
+    axis = node.axis("axis", 1, node.rank(0))
     values = [node.input(index) for index in range(len(node.raw_inputs))]
-    # A zero-size operand adds nothing.
-    return b.concat(values, node.axis("axis", 1, node.rank(0)))
+    full = [value for value in values if not same(b.shape(value)[axis], 0)]
+    return b.concat(full or values, axis)
 
 
 def _expand(node: Node) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ix.importer import builder as b
+from ix.importer.dims import same
 from ix.importer.onnx.node import Handler, Node
 from ix.importer.onnx.ops_movement import axes_of
 
@@ -21,19 +22,42 @@ def _same(x: Any) -> Any:
     return x
 
 
-def _reduce(function: Any, before: Step = _same, after: Step = _same) -> Handler:
-    """after(Σ before(x)); the element type of the input throughout."""
+def _reduce(
+    function: Any, of_nothing: float, before: Step = _same, after: Step = _same
+) -> Handler:
+    """after(Σ before(x)); the element type of the input throughout.
+
+    Args:
+        of_nothing: What the reduction of no elements gives; an infinity stands for
+            the least or greatest value of the type.
+    """
 
     def handle(node: Node) -> Any:
-        x = before(node.input(0))
+        x = node.input(0)
         axes = axes_of(node, 1, node.rank(0))
+        dtype, keepdims = node.dtype(0), node.flag("keepdims", True)
         if not axes and node.flag("noop_with_empty_axes"):
-            return b.cast(after(x), node.dtype(0))
+            return b.cast(after(before(x)), dtype)
         over = axes or list(range(node.rank(0)))
-        reduced = function(x, over, keepdims=node.flag("keepdims", True))
-        return b.cast(after(b.cast(reduced, node.dtype(0))), node.dtype(0))
+        sizes = node.shape(0)
+        if any(same(sizes[axis], 0) for axis in over):
+            kept = [1 if at in over else size for at, size in enumerate(sizes)]
+            if not keepdims:
+                kept = [size for at, size in enumerate(sizes) if at not in over]
+            reduced = b.broadcast_to(_number(dtype, of_nothing), kept)
+        else:
+            reduced = b.cast(function(before(x), over, keepdims), dtype)
+        return b.cast(after(reduced), dtype)
 
     return handle
+
+
+def _number(dtype: np.dtype[Any], number: float) -> Any:
+    """A number of a type; an infinity of integers is their end."""
+    if dtype.kind in "iu" and math.isinf(number):
+        info = np.iinfo(dtype)
+        return np.asarray(info.max if number > 0 else info.min, dtype)
+    return np.asarray(number, np.float32).astype(dtype)
 
 
 def _sum(x: Any, axes: list[int], keepdims: bool) -> Any:
@@ -44,31 +68,6 @@ def _prod(x: Any, axes: list[int], keepdims: bool) -> Any:
     return b.prod(x, axes, keepdims, b.dtype(x))
 
 
-def _extremum(function: Any, of_nothing: float) -> Any:
-    """A maximum or minimum; of no elements it is what any other would replace."""
-
-    def reduced(x: Any, axes: list[int], keepdims: bool) -> Any:
-        sizes = b.shape(x)
-        if not any(isinstance(sizes[axis], int) and not sizes[axis] for axis in axes):
-            return function(x, axes, keepdims)
-        kept = [1 if at in axes else size for at, size in enumerate(sizes)]
-        if not keepdims:
-            kept = [size for at, size in enumerate(sizes) if at not in axes]
-        return b.broadcast_to(_limit(b.dtype(x), of_nothing), kept)
-
-    return reduced
-
-
-def _limit(dtype: np.dtype[Any], sign: float) -> Any:
-    """The least (sign −1) or greatest value of a type."""
-    if dtype.kind == "b":
-        return np.asarray(sign > 0)
-    if dtype.kind in "iu":
-        info = np.iinfo(dtype)
-        return np.asarray(info.max if sign > 0 else info.min, dtype)
-    return np.asarray(sign * np.inf, np.float32).astype(dtype)
-
-
 def _mean(x: Any, axes: list[int], keepdims: bool) -> Any:
     """Of integers: the truncated quotient."""
     if b.dtype(x).kind not in "iu":
@@ -77,29 +76,16 @@ def _mean(x: Any, axes: list[int], keepdims: bool) -> Any:
     return b.div(_sum(x, axes, keepdims), np.asarray(count, b.dtype(x)))
 
 
-def _log_sum_exp(node: Node) -> Any:
-    """log Σ eˣ, with the maximum taken out first."""
-    x = node.input(0)
-    axes = axes_of(node, 1, node.rank(0))
-    if not axes and node.flag("noop_with_empty_axes"):
-        return x
-    over = axes or list(range(node.rank(0)))
-    keepdims = node.flag("keepdims", True)
-    if 0 in [node.shape(0)[axis] for axis in over]:
-        return _extremum(None, -1.0)(x, over, keepdims)
-    return b.logsumexp(x, over, keepdims=keepdims)
-
-
 REDUCTION: dict[str, Handler] = {
-    "ReduceL1": _reduce(_sum, b.abs),
-    "ReduceL2": _reduce(_sum, b.square, b.sqrt),
-    "ReduceLogSum": _reduce(_sum, after=b.log),
-    "ReduceLogSumExp": _log_sum_exp,
-    "ReduceMax": _reduce(_extremum(b.amax, -1.0)),
-    "ReduceMean": _reduce(_mean),
-    "ReduceMin": _reduce(_extremum(b.amin, 1.0)),
-    "ReduceProd": _reduce(_prod),
-    "ReduceSum": _reduce(_sum),
-    "ReduceSumSquare": _reduce(_sum, b.square),
+    "ReduceL1": _reduce(_sum, 0, b.abs),
+    "ReduceL2": _reduce(_sum, 0, b.square, b.sqrt),
+    "ReduceLogSum": _reduce(_sum, 0, after=b.log),
+    "ReduceLogSumExp": _reduce(b.logsumexp, -math.inf),
+    "ReduceMax": _reduce(b.amax, -math.inf),
+    "ReduceMean": _reduce(_mean, math.nan),
+    "ReduceMin": _reduce(b.amin, math.inf),
+    "ReduceProd": _reduce(_prod, 1),
+    "ReduceSum": _reduce(_sum, 0),
+    "ReduceSumSquare": _reduce(_sum, 0, b.square),
 }
 """Op type → handler."""
