@@ -79,6 +79,8 @@ np.add.reduce(x) np.add.reduce(x,axis=1,keepdims=True) np.multiply.reduce(x,1) n
 np.logical_or.reduce(x>1,1) np.add.accumulate(x,1) np.multiply.outer(x[0],x[1])
 np.cumsum(x) np.cumsum(x,0) np.cumprod(x,1) np.cumulative_sum(x,axis=1,include_initial=True)
 np.diff(x) np.diff(x,2,0) np.diff(x,prepend=0) np.diff(x,append=x[:,:1]) np.ediff1d(x) np.gradient(x)
+np.nanargmax(x) np.nanargmin(x,1) np.nancumsum(x) np.nancumprod(x,1) np.unravel_index(x.argmax(),(4,6)) np.logspace(x[0],x[1],3) np.vander(x[0]) np.vander(x[0],3,increasing=True)
+np.array_equiv(x,x[:1]) np.iscomplex(x) np.piecewise(x,[x<0,x>1],[0,np.exp,1]) np.ldexp(x,3) np.lib.stride_tricks.sliding_window_view(x,3,1) np.partition(x[0],5)[5]
 np.sort(x) np.sort(x,0) np.sort(x,None) np.argsort(x,1) np.searchsorted(np.arange(-2.,2),x)
 np.digitize(x,np.array([-1.,0,1])) np.digitize(x,[1.,0,-1])
 np.transpose(x) np.transpose(x,(1,0)) np.swapaxes(x,0,1) np.moveaxis(x[None],0,-1) np.rollaxis(x[None],2)

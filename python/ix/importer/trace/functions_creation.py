@@ -9,6 +9,7 @@ import numpy as np
 
 from ix.errors import InputError
 from ix.importer import builder as b
+from ix.importer.promotion import promote
 
 
 def _asarray(a: Any, dtype: Any = None, order: Any = None, **unused: Any) -> Any:
@@ -83,6 +84,25 @@ def _linspace(
     return b.linspace(start, stop, num, endpoint, dtype)
 
 
+def _logspace(
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    endpoint: bool = True,
+    base: float = 10.0,
+    dtype: Any = None,
+) -> Any:
+    result = b.pow(base, b.linspace(start, stop, num, endpoint))
+    return result if dtype is None else b.cast(result, dtype)
+
+
+def _vander(x: Any, N: Any = None, increasing: bool = False) -> Any:
+    count = b.size(x, 0) if N is None else N
+    powers = np.arange(count) if increasing else np.arange(count)[::-1]
+    kind = promote([b.dtype(x), np.dtype(np.int64)])
+    return b.cast(b.pow(b.expand_dims(x, -1), powers.astype(kind)), kind)
+
+
 def _meshgrid(
     *xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy"
 ) -> tuple[Any, ...]:
@@ -131,6 +151,7 @@ CREATION: dict[Any, Callable[..., Any]] = {
     np.full_like: _full_like,
     np.identity: lambda n, dtype=float: b.eye(n, dtype=dtype),
     np.linspace: _linspace,
+    np.logspace: _logspace,
     np.meshgrid: _meshgrid,
     np.ones: _ones,
     np.ones_like: _like(1),
@@ -138,6 +159,7 @@ CREATION: dict[Any, Callable[..., Any]] = {
     np.tri: _tri,
     np.tril: lambda m, k=0: b.tril(m, k),
     np.triu: lambda m, k=0: b.triu(m, k),
+    np.vander: _vander,
     np.zeros: _zeros,
     np.zeros_like: _like(0),
 }

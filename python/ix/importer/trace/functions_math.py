@@ -11,6 +11,7 @@ from ix.errors import InputError
 from ix.importer import builder as b
 from ix.importer.builder.values import strong
 from ix.importer.promotion import BOOL, is_float, promote
+from ix.importer.trace.tracer import Tracer, unwrapped
 
 
 def _where(condition: Any, *choices: Any) -> Any:
@@ -277,6 +278,31 @@ def _of_arrays(function: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     return rule
 
 
+def _array_equiv(a1: Any, a2: Any) -> Any:
+    return b.all(b.eq(a1, a2))
+
+
+def _piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> Any:
+    """Every function on the whole array; the last condition that holds chooses."""
+    conditions = condlist if isinstance(condlist, list | tuple) else [condlist]
+    value = b.as_value(x)
+
+    def choice(function: Any) -> Any:
+        if not callable(function):
+            return function
+        return unwrapped(function(Tracer(value), *args, **kw))
+
+    default = choice(funclist[-1]) if len(funclist) > len(conditions) else 0
+    result = b.full_like(value, default) if b.rank(default) == 0 else default
+    for condition, function in zip(conditions, funclist, strict=False):
+        result = b.select(condition, choice(function), result)
+    return b.cast(result, b.dtype(value))
+
+
+def _text(a: Any, *args: Any, **kwargs: Any) -> str:
+    return f"Tracer(shape={b.shape(a)}, dtype={b.dtype(a)})"
+
+
 def _is_bool(value: bool) -> Callable[..., Any]:
     return lambda x: value
 
@@ -287,7 +313,11 @@ MATH: dict[Any, Callable[..., Any]] = {
     ),
     np.angle: _angle,
     np.around: _round,
+    np.array2string: _text,
     np.array_equal: _array_equal,
+    np.array_equiv: _array_equiv,
+    np.array_repr: _text,
+    np.array_str: _text,
     np.can_cast: _can_cast,
     np.choose: _choose,
     np.clip: _clip,
@@ -305,6 +335,7 @@ MATH: dict[Any, Callable[..., Any]] = {
     np.isclose: lambda a, b, rtol=1e-5, atol=1e-8, equal_nan=False: _isclose(
         a, b, rtol, atol, equal_nan
     ),
+    np.iscomplex: lambda x: b.ne(b.zeros_like(x, dtype=BOOL), False),
     np.iscomplexobj: _is_bool(False),
     np.isin: _isin,
     np.isneginf: lambda x: b.eq(x, float("-inf")),
@@ -317,6 +348,7 @@ MATH: dict[Any, Callable[..., Any]] = {
     np.linalg.norm: _norm,
     np.nan_to_num: _nan_to_num,
     np.outer: _of_arrays(b.outer),
+    np.piecewise: _piecewise,
     np.polyval: _polyval,
     np.real: lambda val: b.as_value(val),
     np.real_if_close: lambda a, tol=100: b.as_value(a),

@@ -10,7 +10,7 @@ import numpy as np
 from ix.errors import InputError
 from ix.importer import builder as b
 from ix.importer.builder.values import strong
-from ix.importer.promotion import promote
+from ix.importer.promotion import is_float, promote
 
 
 def _sort(
@@ -165,6 +165,36 @@ def _gradient_axis(f: Any, spacing: float, axis: int) -> Any:
     )
 
 
+def _ignoring_nan(function: Callable[..., Any], neutral: float) -> Callable[..., Any]:
+    def rule(a: Any, axis: Any = None, dtype: Any = None) -> Any:
+        if not is_float(b.dtype(a)):
+            return function(a, axis, dtype)
+        return function(b.select(b.isnan(a), neutral, a), axis, dtype)
+
+    return rule
+
+
+def _place_ignoring_nan(
+    function: Callable[..., Any], neutral: float
+) -> Callable[..., Any]:
+    place = _extremum_place(function)
+
+    def rule(a: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
+        if is_float(b.dtype(a)):
+            a = b.select(b.isnan(a), neutral, a)
+        return place(a, axis, keepdims=keepdims)
+
+    return rule
+
+
+def _unravel_index(indices: Any, shape: Any, order: str = "C") -> tuple[Any, ...]:
+    places: list[Any] = []
+    for size in reversed(shape):
+        places.insert(0, b.mod(indices, size))
+        indices = b.floor_div(indices, size)
+    return tuple(places)
+
+
 ORDER: dict[Any, Callable[..., Any]] = {
     np.argmax: _extremum_place(b.argmax),
     np.argmin: _extremum_place(b.argmin),
@@ -177,11 +207,16 @@ ORDER: dict[Any, Callable[..., Any]] = {
     np.ediff1d: _ediff1d,
     np.gradient: _gradient,
     np.median: _median,
+    np.nanargmax: _place_ignoring_nan(b.argmax, float("-inf")),
+    np.nanargmin: _place_ignoring_nan(b.argmin, float("inf")),
+    np.nancumprod: _ignoring_nan(b.cumprod, 1.0),
+    np.nancumsum: _ignoring_nan(b.cumsum, 0.0),
     np.partition: _partition,
     np.percentile: _quantile(100.0),
     np.quantile: _quantile(1.0),
     np.searchsorted: _searchsorted,
     np.sort: _sort,
+    np.unravel_index: _unravel_index,
 }
 
 if hasattr(np, "cumulative_sum"):  # NumPy 2.1

@@ -123,6 +123,7 @@ UFUNCS: dict[str, Function] = {
     "isfinite": b.isfinite,
     "isinf": b.isinf,
     "isnan": b.isnan,
+    "ldexp": lambda x, n: b.mul(_floating(x), b.exp2(b.cast(b.as_value(n), "f4"))),
     "left_shift": b.shift_left,
     "less": b.lt,
     "less_equal": b.le,
