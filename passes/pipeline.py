@@ -11,6 +11,7 @@ from ix.errors import InputError
 from ix.passes.framework import Instrumentation, Stage
 from ix.passes.graph.cancel_movement import cancel_movement
 from ix.passes.graph.decompose_attention import decompose_attention
+from ix.passes.graph.decompose_conv_transpose import decompose_conv_transpose
 from ix.passes.graph.hoist_constants import hoist_constants
 from ix.passes.graph.merge_sibling_matmuls import merge_sibling_matmuls
 from ix.passes.graph.recognize_attention import recognize_attention
@@ -40,6 +41,7 @@ STAGES: tuple[Stage, ...] = (
             recognize_attention,
             # After recognition, so that what it found is fused or written out.
             decompose_attention,
+            decompose_conv_transpose,
             merge_sibling_matmuls,
             cancel_movement,
             "cse",
