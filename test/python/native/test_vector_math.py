@@ -119,7 +119,8 @@ def _gelu(x: Array) -> Array:
     u = -x.astype(np.longdouble) / np.sqrt(np.longdouble(2))
     t = u.astype(np.float64)
     slope = 2 / np.sqrt(np.longdouble(np.pi)) * np.exp(-(t.astype(np.longdouble) ** 2))
-    erfc = _elementwise(math.erfc)(t) - np.where(slope > 0, slope * (u - t), 0)
+    lost = np.where(slope > 0, slope * (u - t), 0)
+    erfc = np.maximum(_elementwise(math.erfc)(t) - lost, 0)
     return np.where(x == -np.inf, np.longdouble("-0.0"), x * (erfc / 2))
 
 
