@@ -1,7 +1,7 @@
 """ix-onnx-backend: the node tests of the ONNX standard through `ix.InferenceSession`.
 
     python -m ix.tools.onnx_backend --provider ReferenceExecutionProvider
-    python -m ix.tools.onnx_backend --update test/python/onnx/backend_passing.txt
+    python -m ix.tools.onnx_backend --workers 2 --update test/python/onnx
 
 Each test runs in a worker process with a time limit, so that neither a crash nor a
 loop stops the rest. A test ends in one of: pass, unsupported (`UnsupportedError`),
@@ -12,13 +12,16 @@ none), wrong, error, bug (an exception that is not ix's), crash or timeout.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
+import threading
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -164,34 +167,86 @@ class _Worker:
         self._process.join()
 
 
-def run_all(names: Iterable[str], provider: str, seconds: float) -> Iterator[Outcome]:
-    """Runs tests one after the other in a worker process."""
-    worker = _Worker(provider)
-    for name in names:
-        yield worker.run(name, seconds)
-    worker.stop()
+def run_all(
+    names: Sequence[str], provider: str, seconds: float, workers: int
+) -> Iterator[Outcome]:
+    """Runs tests in worker processes; outcomes come in no particular order."""
+    waiting = iter(names)
+    outcomes: SimpleQueue[Outcome | None] = SimpleQueue()
+    lock = threading.Lock()
+
+    def work() -> None:
+        worker = _Worker(provider)
+        while True:
+            with lock:
+                name = next(waiting, None)
+            if name is None:
+                break
+            outcomes.put(worker.run(name, seconds))
+        worker.stop()
+        outcomes.put(None)
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(workers)]
+    for thread in threads:
+        thread.start()
+    for _ in threads:
+        while (outcome := outcomes.get()) is not None:
+            yield outcome
+
+
+def summary(outcomes: Sequence[Outcome]) -> str:
+    """How many tests ended how, and the reasons of those that do not pass."""
+    counts = Counter(outcome.kind for outcome in outcomes)
+    lines = [", ".join(f"{count} {kind}" for kind, count in counts.most_common())]
+    reasons = Counter(
+        (outcome.kind, _general(outcome.reason))
+        for outcome in outcomes
+        if outcome.kind != "pass"
+    )
+    lines += [
+        f"{count:5}  {kind}: {reason}"
+        for (kind, reason), count in reasons.most_common()
+    ]
+    return "\n".join(lines)
+
+
+def _general(reason: str) -> str:
+    """A reason without the names and numbers of one test."""
+    line = " ".join(reason.split())
+    line = re.sub(r"^\S+: \S+/\S+: error: ", "", re.sub(r"'[^']*'", "…", line))
+    return re.sub(r"\d+", "n", line)[:120]
+
+
+def write_lists(outcomes: Sequence[Outcome], folder: Path) -> None:
+    """Writes backend_passing.txt and backend_close.txt."""
+    for kind, file in (("pass", "backend_passing.txt"), ("close", "backend_close.txt")):
+        names = sorted(outcome.name for outcome in outcomes if outcome.kind == kind)
+        (folder / file).write_text("".join(f"{name}\n" for name in names))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the tests, prints a summary by reason, and writes the list that pass."""
-    parser = argparse.ArgumentParser(prog="ix-onnx-backend", description=__doc__)
+    """Runs the tests, prints a summary by reason, and writes the lists."""
+    parser = argparse.ArgumentParser(
+        prog="ix-onnx-backend",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--provider", default="CPUExecutionProvider")
     parser.add_argument("--filter", default="", help="run tests whose names hold this")
     parser.add_argument("--timeout", type=float, default=60, help="seconds for each")
-    parser.add_argument("--update", type=Path, help="write the passing names to a file")
+    parser.add_argument("--workers", type=int, default=1, help="processes")
+    parser.add_argument("--update", type=Path, help="write the lists to this folder")
     parser.add_argument("--verbose", action="store_true", help="print each outcome")
     options = parser.parse_args(arguments)
     names = [case.name for case in cases() if options.filter in case.name]
     outcomes = []
-    for outcome in run_all(names, options.provider, options.timeout):
+    for outcome in run_all(names, options.provider, options.timeout, options.workers):
         outcomes.append(outcome)
-        if options.verbose or outcome.kind not in ("pass", "unsupported"):
+        if options.verbose or outcome.kind not in ("pass", "unsupported", "close"):
             print(*outcome, sep="\t", flush=True)
-    counts = Counter(outcome.kind for outcome in outcomes)
-    print(", ".join(f"{count} {kind}" for kind, count in counts.most_common()))
+    print(summary(outcomes))
     if options.update:
-        passing = [outcome.name for outcome in outcomes if outcome.kind == "pass"]
-        options.update.write_text("".join(f"{name}\n" for name in passing))
+        write_lists(outcomes, options.update)
     return 0
 
 
