@@ -270,6 +270,12 @@ class Elemental:
     ) -> ir.Value:
         return self.outer_scalar(op.operation.operands[0])
 
+    def _empty(
+        self, op: Any, tensor: Any, indices: Sequence[Index], lanes: Lanes
+    ) -> ir.Value:
+        """The window of a pool, which bounds loops and is not read."""
+        return storage.zero(storage.element_type(tensor.type.element_type))
+
     def _extract_slice(
         self, op: Any, tensor: Any, indices: Sequence[Index], lanes: Lanes
     ) -> ir.Value:
@@ -446,6 +452,7 @@ class Elemental:
     _RULES: dict[str, Callable[..., ir.Value]] = {
         "linalg.generic": _generic,
         "linalg.fill": _fill,
+        "tensor.empty": _empty,
         "tensor.extract_slice": _extract_slice,
         "tensor.expand_shape": _expand_shape,
         "tensor.collapse_shape": _collapse_shape,
