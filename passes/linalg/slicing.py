@@ -95,30 +95,49 @@ def lower_split(op: ix.SplitOp, operands: Values) -> Lowered:
 def lower_pad(op: ix.PadOp, operands: Values) -> Lowered:
     """tensor.pad with a constant; else a generic that reads the place it copies."""
     operand, value = operands
+    if not any((*op.low, *op.high)):
+        return operand
     if op.mode == "constant":
-        if not any((*op.low, *op.high)):
-            return operand
         fill = splat_scalar(value)
-        if fill is None:
-            fill = tensor.ExtractOp(value, []).result
-        return padded(operand, op.low, op.high, fill)
+        if fill is not None:
+            return padded(operand, op.low, op.high, fill)
+        return _pad_by_place(op, operand, [value])
+    return _pad_by_place(op, operand, [])
+
+
+def _pad_by_place(op: ix.PadOp, operand: ir.Value, values: Values) -> ir.Value:
+    """Reads, for each element, the place in the input that it repeats.
+
+    Args:
+        op: Says how much is added, and which place that repeats.
+        operand: The input.
+        values: The value that stands outside; none where every element has a place.
+    """
     sizes = sizes_of(operand)
     result = [
         plus(size, low + high)
         for size, low, high in zip(sizes, op.low, op.high, strict=True)
     ]
-    place = _PLACES[op.mode]
 
-    def body() -> ir.Value:
-        places = []
+    if 0 in sizes:  # there is no place to read
+        return elementwise(values, operand.type.element_type, lambda x: x, result)
+
+    def body(*outside: ir.Value) -> ir.Value:
+        places, inside = [], []
         for axis, (size, low) in enumerate(zip(sizes, op.low, strict=True)):
             here = linalg.IndexOp(axis).result
             if low or op.high[axis]:
-                here = place(arith.SubIOp(here, index(low)).result, index(size))
+                shifted = arith.SubIOp(here, index(low)).result
+                here = _PLACES[op.mode](shifted, index(size))
+                inside.append(compare("eq", here, shifted))
             places.append(here)
-        return tensor.ExtractOp(operand, places).result
+        found = tensor.ExtractOp(operand, places).result
+        for value in outside:
+            for condition in inside:
+                found = select(condition, found, value)
+        return found
 
-    return elementwise([], operand.type.element_type, body, result)
+    return elementwise(values, operand.type.element_type, body, result)
 
 
 def clamped_place(place: ir.Value, size: ir.Value) -> ir.Value:
@@ -147,6 +166,7 @@ def _wrapped_place(place: ir.Value, size: ir.Value) -> ir.Value:
 
 
 _PLACES: dict[str, Callable[[ir.Value, ir.Value], ir.Value]] = {
+    "constant": clamped_place,
     "edge": clamped_place,
     "reflect": _reflected_place,
     "wrap": _wrapped_place,

@@ -98,13 +98,20 @@ def constant(op: Any) -> ir.Value:
     return arith.ConstantOp(kind, value).result
 
 
+_FROM_INTEGER = {"arith.sitofp": arith.sitofp, "arith.uitofp": arith.uitofp}
+
+
 def convert(op: Any, operands: list[ir.Value]) -> ir.Value | None:
-    """extf from and truncf to an 8-bit float; None for any other op."""
+    """extf from, truncf and sitofp to an 8-bit float; None for any other op."""
     name = op.operation.name
+    target = op.operation.results[0].type
+    if name in _FROM_INTEGER and _is_float8(target):
+        # Canonicalization makes one op of a conversion to f32 and its rounding.
+        wide = _FROM_INTEGER[name](_like(operands[0], ir.F32Type.get()), operands[0])
+        return _encode(wide, str(target))
     if name not in ("arith.extf", "arith.truncf"):
         return None
     source = op.operation.operands[0].type
-    target = op.operation.results[0].type
     if _is_float8(source):
         wide = _decode(operands[0], str(source))
         return _refloat(wide, target)

@@ -185,6 +185,14 @@ def test_pads(mode, dynamic):
     check(body, [random(3, 4, 5), random()], dynamic=dynamic)
 
 
+def test_pad_of_nothing():
+    def body(x, value):
+        pads = [value, scalar(2)]
+        return [ix.PadOp.build(x, v, low=[1, 0], high=[1, 2]) for v in pads]
+
+    check(body, [random(0, 3), random()])
+
+
 @BOTH
 def test_flip_and_tile(dynamic):
     def body(x):
