@@ -15,6 +15,7 @@ import pytest
 from ix import api
 from ix.dim import Dim, ShapeDtype
 from ix.errors import InputError
+from ix.importer.trace.pytree import flatten
 
 RANDOM = np.random.default_rng(7)
 X = RANDOM.standard_normal((4, 8)).astype(np.float32)
@@ -248,6 +249,19 @@ def test_errors_of_arguments_come_before_the_trace() -> None:
         function(np.zeros(3, np.complex64))
     with pytest.raises(TypeError, match="positional argument"):
         function(X, X)
+
+
+def test_results_of_every_kind() -> None:
+    def function(x: Any, empty: Any) -> Any:
+        parts = np.split(x, [0, 2])
+        joined = np.concatenate([empty, x, empty])
+        return x, x, x.T, x[4:], parts, joined, empty.sum(0), np.ones(3), 2.5, x.sum()
+
+    empty = np.zeros((0, 8), np.float32)
+    found = flatten(api.jit(function)(X, empty))[0]
+    expected = flatten(function(X, empty))[0]
+    for got, want in zip(found, expected, strict=True):
+        close(got, want)
 
 
 def test_results_do_not_share_memory_with_later_results() -> None:

@@ -147,7 +147,8 @@ def split_sizes(x: Any, sizes: Sequence[Any], axis: int = 0) -> list[Any]:
     at = normalize_axis("split", axis, rank(value))
     if len(sizes) == 1:
         return [value]
-    if all(isinstance(each, int) for each in (*sizes, shape(value)[at])):
+    known = (*sizes, shape(value)[at])
+    if all(isinstance(each, int) and each > 0 for each in known):
         results = emit("split", value, axis=at, sizes=list(sizes))
         for result, each in zip(results, sizes, strict=True):
             note_shape(result, [*shape(value)[:at], each, *shape(value)[at + 1 :]])

@@ -51,6 +51,8 @@ def emit(mnemonic: str, *operands: Any, like: Any = None, **attributes: Any) -> 
     """
     module = current_module()
     result = module.create(mnemonic, *operands, **attributes)
+    if isinstance(result, ir.Value) and 0 in result.type.shape:
+        return _empty(result)
     if like is not None and not result.type.has_static_shape:
         module.set_shape(result, like)
     return result
@@ -61,6 +63,15 @@ def note_shape(value: Any, sizes: Sequence[Any]) -> Any:
     if not value.type.has_static_shape:
         current_module().set_shape(value, sizes)
     return value
+
+
+def _empty(result: Any) -> Any:
+    """A constant in place of an op that gives no elements, if its sizes are static."""
+    if not result.type.has_static_shape:
+        return result
+    sizes, kind = result.type.shape, dtype_of(result)
+    result.owner.erase()
+    return current_module().constant(np.empty(sizes, kind))
 
 
 def weak_type(operand: Any) -> Weak | None:
