@@ -145,6 +145,17 @@ class TestShapes:
         result = run(model, {"x": x, "s": np.array([4, -1])})[0]
         np.testing.assert_array_equal(result, x.reshape(4, 3))
 
+    def test_a_dynamic_size_is_no_input_to_ask_for(self, model_of: Any) -> None:
+        nodes = [
+            helper.make_node("Shape", ["x"], ["k"], start=0, end=1),
+            helper.make_node("TopK", ["x", "k"], ["v", "y"], axis=1),
+        ]
+        model = model_of(nodes, {"x": ["n", 8]}, ["y"])
+        import_onnx(model, shapes={"x": (3, 8)})
+        with pytest.raises(UnsupportedError, match="constant k") as caught:
+            import_onnx(model, dims={"n": (1, 8)})
+        assert not isinstance(caught.value, ValuesNeeded)
+
     def test_constants_computed_by_ops_are_known(self, model_of: Any, run: Any) -> None:
         nodes = [  # an axis that only the reference of ix.argmax can tell
             helper.make_node("ArgMax", ["c"], ["a"], keepdims=1),

@@ -32,7 +32,10 @@ def evaluate(value: Any, module: Module) -> Any:
 
 
 def constant_arguments(value: Any, module: Module) -> set[str]:
-    """The names of the arguments that a value depends on."""
+    """The names of the arguments whose elements a value depends on.
+
+    An argument that gives but its sizes does not count.
+    """
     return {
         module.input_names[each.arg_number]
         for each in map(_argument, _ancestors(value))
@@ -52,9 +55,13 @@ def _ancestors(value: Any) -> list[Any]:
         elif each not in seen:
             seen.add(each)
             stack.append((each, True))
-            if not isinstance(each.owner, ir.Block):
+            if not isinstance(each.owner, ir.Block) and not _is_size(each):
                 stack += [(operand, False) for operand in each.owner.operands]
     return order
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value.type, ir.IndexType)
 
 
 def _argument(value: Any) -> Any | None:
@@ -67,7 +74,7 @@ def _computed(value: Any, known: dict[Any, Any], module: Module) -> Any | None:
     from ix.dialects.ix.program import ConstantOp, ParameterOp, elements_array
     from ix.dialects.ix.reference import REFERENCE
 
-    if isinstance(value.owner, ir.Block):
+    if isinstance(value.owner, ir.Block) or _is_size(value):
         return None
     op = value.owner.opview
     if isinstance(op, ConstantOp):

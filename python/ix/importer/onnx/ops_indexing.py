@@ -127,7 +127,7 @@ def _hardmax(node: Node) -> Any:
     if node.opset < 13:
         sizes = node.shape(0)
         axis = node.axis("axis", 1, rank)
-        flat = b.reshape(x, [*sizes[:axis], b.size(x) if axis == 0 else -1])
+        flat = b.reshape(x, [*sizes[:axis], -1])
         return b.reshape(_first_largest(flat, axis), sizes)
     return _first_largest(x, node.axis("axis", -1, rank))
 

@@ -56,10 +56,7 @@ def _size(node: Node) -> Any:
 
 def _reshape(node: Node) -> Any:
     x = node.input(0)
-    if node.has_attribute("shape"):
-        wanted: list[Any] = node.integers("shape")
-    else:
-        wanted = sizes_from(node, 1, "shape")
+    wanted = sizes_from(node, 1, "shape")
     if not node.flag("allowzero"):
         wanted = [_kept(node, at, each) for at, each in enumerate(wanted)]
     if any(isinstance(each, int) and each < -1 for each in wanted):
