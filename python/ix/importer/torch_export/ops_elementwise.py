@@ -1,0 +1,413 @@
+"""Arithmetic, comparison, logic and activations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ix.importer import builder as b
+from ix.importer import promotion
+from ix.importer.torch_export.call import Call, Handler, NotSupported
+
+__all__ = ["ELEMENTWISE"]
+
+
+def _unary(function: Callable[[Any], Any]) -> Handler:
+    """In the result's dtype, which is a float where torch makes integers floats."""
+
+    def handler(call: Call, x: Any) -> Any:
+        return function(call.to(x))
+
+    return handler
+
+
+def _binary(function: Callable[[Any, Any], Any]) -> Handler:
+    def handler(call: Call, x: Any, y: Any) -> Any:
+        return function(call.to(x), call.to(y))
+
+    return handler
+
+
+def _comparison(function: Callable[[Any, Any], Any]) -> Handler:
+    def handler(call: Call, x: Any, y: Any) -> Any:
+        return function(*call.common(x, y))
+
+    return handler
+
+
+def _test(function: Callable[[Any], Any]) -> Handler:
+    """Of an operand in its own dtype, to bool."""
+
+    def handler(call: Call, x: Any) -> Any:
+        return function(x)
+
+    return handler
+
+
+def _scaled(call: Call, y: Any, alpha: Any) -> Any:
+    value = call.to(y)
+    return value if _is_one(alpha) else b.mul(value, call.to(alpha))
+
+
+def _is_one(number: Any) -> bool:
+    return isinstance(number, int | float) and number == 1
+
+
+def _add(call: Call, x: Any, y: Any, alpha: Any = 1) -> Any:
+    return b.add(call.to(x), _scaled(call, y, alpha))
+
+
+def _sub(call: Call, x: Any, y: Any, alpha: Any = 1) -> Any:
+    return b.sub(call.to(x), _scaled(call, y, alpha))
+
+
+def _rsub(call: Call, x: Any, y: Any, alpha: Any = 1) -> Any:
+    return b.sub(call.to(y), _scaled(call, x, alpha))
+
+
+def _div(call: Call, x: Any, y: Any, rounding_mode: str | None = None) -> Any:
+    if rounding_mode == "floor":
+        return _floor_divide(call, x, y)
+    quotient = b.div(call.to(x), call.to(y))  # truncates where it is an integer
+    return b.trunc(quotient) if rounding_mode == "trunc" else quotient
+
+
+def _floor_divide(call: Call, x: Any, y: Any) -> Any:
+    return b.floor_div(call.to(x), call.to(y))
+
+
+def _pow(call: Call, x: Any, exponent: Any) -> Any:
+    base = call.to(x)
+    if isinstance(exponent, int | float) and promotion.is_float(call.dtype):
+        if exponent in _POWERS:
+            return _POWERS[exponent](base)
+    return b.pow(base, call.to(exponent))
+
+
+_POWERS: dict[float, Callable[[Any], Any]] = {
+    1: lambda x: x,
+    2: b.square,
+    3: lambda x: b.mul(b.square(x), x),
+    0.5: b.sqrt,
+    -0.5: b.rsqrt,
+    -1: b.reciprocal,
+}
+
+
+def _clamp(call: Call, x: Any, min: Any = None, max: Any = None) -> Any:
+    """Bounds may be numbers or tensors; where they cross, torch gives the maximum."""
+    low = None if min is None else call.to(min)
+    high = None if max is None else call.to(max)
+    return b.clip(call.to(x), low, high)
+
+
+def _clamp_low(call: Call, x: Any, min: Any) -> Any:
+    return _clamp(call, x, min=min)
+
+
+def _clamp_high(call: Call, x: Any, max: Any) -> Any:
+    return _clamp(call, x, max=max)
+
+
+def _where(call: Call, condition: Any, x: Any, y: Any) -> Any:
+    return b.select(condition, call.to(x), call.to(y))
+
+
+def _masked_fill(call: Call, x: Any, mask: Any, value: Any) -> Any:
+    return b.select(mask, call.to(value), x)
+
+
+def _addcmul(call: Call, x: Any, t1: Any, t2: Any, value: Any = 1) -> Any:
+    product = b.mul(call.to(t1), call.to(t2))
+    return b.add(call.to(x), product if _is_one(value) else b.mul(product, call.to(value)))
+
+
+def _addcdiv(call: Call, x: Any, t1: Any, t2: Any, value: Any = 1) -> Any:
+    quotient = b.div(call.to(t1), call.to(t2))
+    return b.add(
+        call.to(x), quotient if _is_one(value) else b.mul(quotient, call.to(value))
+    )
+
+
+def _lerp(call: Call, x: Any, end: Any, weight: Any) -> Any:
+    start = call.to(x)
+    return b.add(start, b.mul(call.to(weight), b.sub(call.to(end), start)))
+
+
+def _round(call: Call, x: Any, decimals: int = 0) -> Any:
+    return b.round(x, decimals) if promotion.is_float(call.dtype) else x
+
+
+def _sign(call: Call, x: Any) -> Any:
+    return x if call.dtype == promotion.BOOL else b.sign(x)
+
+
+def _floats_only(function: Callable[[Any], Any]) -> Handler:
+    """Of floats; integers and bools are their own result."""
+
+    def handler(call: Call, x: Any) -> Any:
+        return function(x) if promotion.is_float(call.dtype) else x
+
+    return handler
+
+
+def _nan_to_num(
+    call: Call, x: Any, nan: Any = None, posinf: Any = None, neginf: Any = None
+) -> Any:
+    return b.nan_to_num(x, 0.0 if nan is None else nan, posinf, neginf)
+
+
+def _gelu(call: Call, x: Any, approximate: str = "none") -> Any:
+    return b.gelu(x, approximate)
+
+
+def _softplus(call: Call, x: Any, beta: Any = 1, threshold: Any = 20) -> Any:
+    """log(1 + e^(β x)) / β, and x itself above the threshold."""
+    inner = x if _is_one(beta) else b.mul(x, float(beta))
+    soft = b.softplus(inner)
+    soft = soft if _is_one(beta) else b.div(soft, call.to(beta))
+    if threshold == 20:
+        return soft  # equal there to the last digit of f32
+    return b.select(b.gt(inner, call.to(threshold)), x, soft)
+
+
+def _elu(
+    call: Call, x: Any, alpha: Any = 1, scale: Any = 1, input_scale: Any = 1
+) -> Any:
+    if not _is_one(input_scale):
+        raise NotSupported("input_scale other than 1")
+    value = b.elu(x, float(alpha))
+    return value if _is_one(scale) else b.mul(value, float(scale))
+
+
+def _leaky_relu(call: Call, x: Any, negative_slope: Any = 0.01) -> Any:
+    return b.leaky_relu(x, float(negative_slope))
+
+
+def _prelu(call: Call, x: Any, weight: Any) -> Any:
+    return b.prelu(x, weight)
+
+
+def _prelu_kernel(call: Call, x: Any, weight: Any) -> Any:
+    return b.select(b.gt(x, call.to(0)), x, b.mul(x, weight))
+
+
+def _hardtanh(call: Call, x: Any, min_val: Any = -1, max_val: Any = 1) -> Any:
+    return b.clip(x, call.to(min_val), call.to(max_val))
+
+
+def _threshold(call: Call, x: Any, threshold: Any, value: Any) -> Any:
+    return b.select(b.le(x, call.to(threshold)), call.to(value), x)
+
+
+def _shrink(function: Callable[[Any, float], Any]) -> Handler:
+    def handler(call: Call, x: Any, lambd: Any = 0.5) -> Any:
+        return function(x, float(lambd))
+
+    return handler
+
+
+def _glu(call: Call, x: Any, dim: int = -1) -> Any:
+    return b.glu(x, dim)
+
+
+def _celu(call: Call, x: Any, alpha: Any = 1.0) -> Any:
+    return b.celu(x, float(alpha))
+
+
+def _logit(call: Call, x: Any, eps: float | None = None) -> Any:
+    value = call.to(x)
+    if eps is not None:
+        value = b.clip(value, call.to(eps), call.to(1 - eps))
+    return b.log(b.div(value, b.sub(call.to(1), value)))
+
+
+def _xlogy(call: Call, x: Any, y: Any) -> Any:
+    """x · log(y), 0 where x is 0, NaN where y is."""
+    a, c = call.to(x), call.to(y)
+    value = b.select(b.eq(a, call.to(0)), call.to(0), b.mul(a, b.log(c)))
+    return b.select(b.isnan(c), c, value)
+
+
+def _isclose(
+    call: Call,
+    x: Any,
+    y: Any,
+    rtol: float = 1e-5,
+    atol: float = 1e-8,
+    equal_nan: bool = False,
+) -> Any:
+    return b.isclose(x, y, rtol, atol, equal_nan)
+
+
+def _with_overloads(
+    names: str, handler: Handler, overloads: str
+) -> dict[str, Handler]:
+    return {
+        f"aten.{name}.{overload}": handler
+        for name in names.split()
+        for overload in overloads.split()
+    }
+
+
+def _table(
+    functions: dict[str, Any], make: Callable[[Any], Handler], overloads: str
+) -> dict[str, Handler]:
+    found: dict[str, Handler] = {}
+    for names, function in functions.items():
+        found |= _with_overloads(names, make(function), overloads)
+    return found
+
+
+_UNARY: dict[str, Callable[[Any], Any]] = {
+    "exp": b.exp,
+    "exp2": b.exp2,
+    "expm1": b.expm1,
+    "log": b.log,
+    "log2": b.log2,
+    "log10": b.log10,
+    "log1p": b.log1p,
+    "sqrt": b.sqrt,
+    "rsqrt": b.rsqrt,
+    "reciprocal": b.reciprocal,
+    "sin": b.sin,
+    "cos": b.cos,
+    "tan": b.tan,
+    "asin arcsin": b.asin,
+    "acos arccos": b.acos,
+    "atan arctan": b.atan,
+    "sinh": b.sinh,
+    "cosh": b.cosh,
+    "tanh": b.tanh,
+    "asinh arcsinh": b.asinh,
+    "acosh arccosh": b.acosh,
+    "atanh arctanh": b.atanh,
+    "erf special_erf": b.erf,
+    "erfc special_erfc": b.erfc,
+    "sigmoid special_expit": b.sigmoid,
+    "silu": b.silu,
+    "relu": b.relu,
+    "relu6": b.relu6,
+    "selu": b.selu,
+    "mish": b.mish,
+    "hardswish": b.hardswish,
+    "hardsigmoid": b.hardsigmoid,
+    "log_sigmoid": b.log_sigmoid,
+    "tanhshrink": b.tanhshrink,
+    "softsign": b.softsign,
+    "neg negative": b.neg,
+    "abs absolute": b.abs,
+    "square": b.square,
+    "positive": lambda x: x,
+    "deg2rad": lambda x: b.mul(x, 0.017453292519943295),
+    "rad2deg": lambda x: b.mul(x, 57.29577951308232),
+    "sinc": lambda x: _sinc(x),
+    "frac": lambda x: b.sub(x, b.trunc(x)),
+}
+
+
+def _sinc(x: Any) -> Any:
+    scaled = b.mul(x, 3.141592653589793)
+    return b.select(b.eq(x, 0), 1.0, b.div(b.sin(scaled), scaled))
+
+
+_BINARY: dict[str, Callable[[Any, Any], Any]] = {
+    "mul multiply": b.mul,
+    "remainder": b.mod,
+    "fmod": b.fmod,
+    "bitwise_and __and__": b.bitwise_and,
+    "bitwise_or __or__": b.bitwise_or,
+    "bitwise_xor __xor__": b.bitwise_xor,
+    "bitwise_left_shift __lshift__": b.shift_left,
+    "bitwise_right_shift __rshift__": b.shift_right,
+}
+
+_BINARY_TENSORS: dict[str, Callable[[Any, Any], Any]] = {
+    "maximum": b.maximum,
+    "minimum": b.minimum,
+    "fmax": b.fmax,
+    "fmin": b.fmin,
+    "atan2 arctan2": b.atan2,
+    "hypot": b.hypot,
+    "copysign": b.copysign,
+    "logaddexp": b.logaddexp,
+}
+
+_COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
+    "eq": b.eq,
+    "ne not_equal": b.ne,
+    "lt less": b.lt,
+    "le less_equal": b.le,
+    "gt greater": b.gt,
+    "ge greater_equal": b.ge,
+}
+
+_TESTS: dict[str, Callable[[Any], Any]] = {
+    "isnan": b.isnan,
+    "isinf": b.isinf,
+    "isfinite": b.isfinite,
+    "signbit": b.signbit,
+    "logical_not": b.logical_not,
+    "bitwise_not": b.bitwise_not,
+}
+
+_LOGICAL: dict[str, Callable[[Any, Any], Any]] = {
+    "logical_and": b.logical_and,
+    "logical_or": b.logical_or,
+    "logical_xor": b.logical_xor,
+}
+
+_ROUNDING: dict[str, Callable[[Any], Any]] = {
+    "ceil": b.ceil,
+    "floor": b.floor,
+    "trunc fix": b.trunc,
+}
+
+ELEMENTWISE: dict[str, Handler] = {
+    **_table(_UNARY, _unary, "default"),
+    **_table(_BINARY, _binary, "Tensor Scalar Scalar_Tensor Tensor_Scalar"),
+    **_table(_BINARY_TENSORS, _binary, "default Tensor Scalar"),
+    **_table(_COMPARISONS, _comparison, "Tensor Scalar"),
+    **_table(_TESTS, _test, "default"),
+    **_table(_LOGICAL, lambda function: lambda call, x, y: function(x, y), "default"),
+    **_table(_ROUNDING, _floats_only, "default"),
+    **_with_overloads("add", _add, "Tensor Scalar"),
+    **_with_overloads("sub subtract", _sub, "Tensor Scalar"),
+    **_with_overloads("rsub", _rsub, "Tensor Scalar"),
+    **_with_overloads(
+        "div divide", _div, "Tensor Scalar Tensor_mode Scalar_mode"
+    ),
+    **_with_overloads("true_divide", _div, "Tensor Scalar"),
+    **_with_overloads("floor_divide", _floor_divide, "default Scalar"),
+    **_with_overloads("pow", _pow, "Tensor_Tensor Tensor_Scalar Scalar"),
+    **_with_overloads("clamp clip", _clamp, "default Tensor"),
+    **_with_overloads("clamp_min", _clamp_low, "default Tensor"),
+    **_with_overloads("clamp_max", _clamp_high, "default Tensor"),
+    **_with_overloads("where", _where, "self ScalarOther ScalarSelf Scalar"),
+    **_with_overloads("masked_fill", _masked_fill, "Scalar Tensor"),
+    **_with_overloads("lerp", _lerp, "Scalar Tensor"),
+    **_with_overloads("round", _round, "default decimals"),
+    "aten.max.other": _binary(b.maximum),
+    "aten.min.other": _binary(b.minimum),
+    "aten.addcmul.default": _addcmul,
+    "aten.addcdiv.default": _addcdiv,
+    "aten.sign.default": _sign,
+    "aten.sgn.default": _sign,
+    "aten.nan_to_num.default": _nan_to_num,
+    "aten.gelu.default": _gelu,
+    "aten.softplus.default": _softplus,
+    "aten.elu.default": _elu,
+    "aten.celu.default": _celu,
+    "aten.leaky_relu.default": _leaky_relu,
+    "aten.prelu.default": _prelu,
+    "aten._prelu_kernel.default": _prelu_kernel,
+    "aten.hardtanh.default": _hardtanh,
+    "aten.threshold.default": _threshold,
+    "aten.softshrink.default": _shrink(b.softshrink),
+    "aten.hardshrink.default": _shrink(b.hardshrink),
+    "aten.glu.default": _glu,
+    "aten.logit.default": _logit,
+    "aten.special_logit.default": _logit,
+    "aten.isclose.default": _isclose,
+    **_with_overloads("xlogy special_xlogy", _xlogy, "Tensor Scalar_Other Scalar_Self"),
+}
