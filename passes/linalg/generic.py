@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-from ix.dialects.ix.shapes import is_float
+from ix.dialects.ix.shapes import is_float, join_sizes
 from ix.mlir import DYNAMIC, arith, defining_op, ir, linalg, tensor
 from ix.passes.linalg.symbolic import trace_size
 
@@ -62,6 +62,19 @@ def size_of(value: ir.Value, axis: int) -> Size:
     A dynamic size is the Value that the producers of the tensor had it from.
     """
     return trace_size(value, axis)
+
+
+def sizes_from(listed: Sequence[int], operands: Sequence[ir.Value]) -> list[Size]:
+    """A list attribute with operands in place of DYNAMIC; constants become ints."""
+    return [_known(size) for size in join_sizes(listed, operands)]
+
+
+def _known(size: Size) -> Size:
+    """A size as an int where it is a constant."""
+    if not isinstance(size, ir.Value):
+        return size
+    constant = defining_op(size, arith.ConstantOp)
+    return size if constant is None else int(constant.value.value)
 
 
 def sizes_of(value: ir.Value) -> list[Size]:

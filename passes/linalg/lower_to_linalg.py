@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ix.dialects import ix
+from ix.dialects.ix.shapes import merge_dims
 from ix.errors import CompileError
 from ix.mlir import arith, func, ir, ops_in, tensor
 from ix.passes.framework import module_pass
@@ -73,10 +74,10 @@ def _lower_function(function: Any) -> None:
             _lower_op(op, operands, lowered)
             old.append(op.operation)
         else:
-            if isinstance(op, func.ReturnOp):
-                operands = _returned(op, operands, function)
             for place, operand in enumerate(operands):
                 op.operation.operands[place] = operand
+            if isinstance(op, func.ReturnOp):
+                _retype_results(function, operands)
     for operation in reversed(old):
         operation.erase()
     _erase_unused_constants(function)
@@ -96,7 +97,7 @@ def _lower_op(
         if isinstance(results, ir.Value):
             results = [results]
         for old, new in zip(op.results, results, strict=True):
-            lowered[old] = _as_declared(new, lowered_type(old.type))
+            lowered[old] = _refined(new, lowered_type(old.type))
 
 
 def _named(op: ix.IxOp) -> ir.Location:
@@ -107,24 +108,26 @@ def _named(op: ix.IxOp) -> ir.Location:
     return ir.Location.name(op.operation.name, location)
 
 
-def _as_declared(value: ir.Value, type_: ir.Type) -> ir.Value:
-    """The value, cast where the IR declares fewer or more sizes than are known."""
+def _refined(value: ir.Value, declared: ir.Type) -> ir.Value:
+    """The value, cast where the IR declares a size that its type does not know."""
+    if not isinstance(declared, ir.RankedTensorType) or value.type == declared:
+        return value
+    shape = list(map(merge_dims, value.type.shape, declared.shape))
+    type_ = ir.RankedTensorType.get(shape, declared.element_type)
     return value if value.type == type_ else tensor.CastOp(type_, value).result
 
 
 def _retype_arguments(
     function: Any, lowered: dict[ir.Value, ir.Value]
 ) -> list[ir.Operation]:
-    """Gives arguments and results their lowered types.
+    """Gives arguments their lowered types.
 
     The ops that are still to be lowered keep seeing the old type, through a cast.
 
     Returns:
         Those casts, to be erased in the end.
     """
-    type_ = function.type
-    inputs = [lowered_type(each) for each in type_.inputs]
-    results = [lowered_type(each) for each in type_.results]
+    inputs = [lowered_type(each) for each in function.type.inputs]
     casts: list[ir.Operation] = []
     for argument, new in zip(function.arguments, inputs, strict=True):
         if new == argument.type:
@@ -140,21 +143,16 @@ def _retype_arguments(
         argument.set_type(new)
         lowered[cast.results[0]] = argument
         casts.append(cast)
-    function.attributes["function_type"] = ir.TypeAttr.get(
-        ir.FunctionType.get(inputs, results)
-    )
     return casts
 
 
-def _returned(
-    op: func.ReturnOp, operands: Sequence[ir.Value], function: Any
-) -> list[ir.Value]:
-    """Results in the types that the signature declares."""
-    with ir.InsertionPoint(op.operation), op.operation.location:
-        return [
-            _as_declared(operand, type_)
-            for operand, type_ in zip(operands, function.type.results, strict=True)
-        ]
+def _retype_results(function: Any, returned: Sequence[ir.Value]) -> None:
+    """Has the signature declare what is returned: lowered, with every known size."""
+    inputs = [argument.type for argument in function.arguments]
+    results = [value.type for value in returned]
+    function.attributes["function_type"] = ir.TypeAttr.get(
+        ir.FunctionType.get(inputs, results)
+    )
 
 
 def _erase_unused_constants(function: Any) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ix.dialects import ix
-from ix.dialects.ix.shapes import is_float, join_sizes
+from ix.dialects.ix.shapes import is_float
 from ix.mlir import arith, defining_op, ir, linalg, tensor
 from ix.passes.linalg.generic import (
     Lowered,
@@ -19,6 +19,7 @@ from ix.passes.linalg.generic import (
     lowered_type,
     projection_map,
     size_of,
+    sizes_from,
     sizes_of,
     static_shape,
 )
@@ -31,7 +32,7 @@ Values = list[ir.Value]
 
 def lower_broadcast(op: ix.BroadcastOp, operands: Values) -> Lowered:
     """A generic that reads size-1 axes at 0; nothing where the shape is the same."""
-    sizes = join_sizes(op.shape, operands[1:])
+    sizes = sizes_from(op.shape, operands[1:])
     operand = operands[0]
     if list(operand.type.shape) == static_shape(sizes) == list(op.result.type.shape):
         return operand
@@ -39,7 +40,7 @@ def lower_broadcast(op: ix.BroadcastOp, operands: Values) -> Lowered:
 
 
 def lower_reshape(op: ix.ReshapeOp, operands: Values) -> Lowered:
-    return reshape(operands[0], join_sizes(op.shape, operands[1:]))
+    return reshape(operands[0], sizes_from(op.shape, operands[1:]))
 
 
 def lower_transpose(op: ix.TransposeOp, operands: Values) -> Lowered:
@@ -82,7 +83,7 @@ def lower_iota(op: ix.IotaOp, operands: Values) -> Lowered:
     """A generic without inputs that yields its loop index."""
     type_ = op.result.type
     element = type_.element_type
-    sizes = join_sizes(type_.shape, operands)
+    sizes = sizes_from(type_.shape, operands)
 
     def body() -> ir.Value:
         return counted(linalg.IndexOp(op.axis).result, element)

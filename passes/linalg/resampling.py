@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ix.dialects import ix
-from ix.dialects.ix.shapes import join_sizes
 from ix.mlir import arith, ir, linalg, math, tensor
 from ix.passes.linalg.generic import (
     Lowered,
@@ -24,6 +23,7 @@ from ix.passes.linalg.generic import (
     projection_map,
     reduce,
     scalar,
+    sizes_from,
     sizes_of,
 )
 from ix.passes.linalg.scalars import compare, compute_type, convert, select
@@ -91,7 +91,7 @@ def lower_resize(op: ix.ResizeOp, operands: Values) -> Lowered:
     """Nearest: all axes in one generic; otherwise one after the other."""
     operand = operands[0]
     sizes = sizes_of(operand)
-    wanted = join_sizes(op.shape, operands[1:])
+    wanted = sizes_from(op.shape, operands[1:])
     axes = [
         Axis(number, size, want, scale)
         for number, (size, want, scale) in enumerate(

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ix.dialects import ix
-from ix.dialects.ix.shapes import join_sizes
 from ix.mlir import DYNAMIC, arith, ir, linalg, tensor
 from ix.passes.linalg.generic import (
     Lowered,
@@ -16,6 +15,7 @@ from ix.passes.linalg.generic import (
     generic,
     identity_map,
     index,
+    sizes_from,
     sizes_of,
     splat_scalar,
     static_shape,
@@ -33,8 +33,8 @@ def lower_slice(op: ix.SliceOp, operands: Values) -> Lowered:
     """tensor.extract_slice."""
     bounds = operands[1:]
     count = op.starts.count(DYNAMIC)
-    starts = join_sizes(op.starts, bounds[:count])
-    limits = join_sizes(op.limits, bounds[count:])
+    starts = sizes_from(op.starts, bounds[:count])
+    limits = sizes_from(op.limits, bounds[count:])
     sizes = [
         floor_divided(plus(minus(limit, start), stride - 1), stride)
         if known == DYNAMIC
