@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ix.dialects import ix
@@ -17,6 +17,7 @@ __all__ = [
     "behind",
     "close",
     "commuted",
+    "consecutive_slices",
     "is_constant",
     "is_mean",
     "is_reduced",
@@ -99,6 +100,21 @@ def sizes_of(value: ir.Value) -> list[int | ir.Value]:
         ix.DimOp.build(value, axis=axis) if size == DYNAMIC else size
         for axis, size in enumerate(value.type.shape)
     ]
+
+
+def consecutive_slices(
+    value: ir.Value, axis: int, counts: Sequence[int]
+) -> list[ir.Value]:
+    """Slices of `counts` elements each, one after the other along an axis."""
+    starts: list[int | ir.Value] = [0] * value.type.rank
+    limits = sizes_of(value)
+    parts = []
+    at = 0
+    for count in counts:
+        starts[axis], limits[axis] = at, at + count
+        parts.append(ix.SliceOp.build(value, starts=starts, limits=limits))
+        at += count
+    return parts
 
 
 def bare(value: ir.Value) -> ir.Value:

@@ -16,7 +16,12 @@ from typing import Any
 from ix.dialects import ix
 from ix.mlir import ir, ops_in
 from ix.passes.framework import module_pass
-from ix.passes.graph.matching import commuted, is_constant, sizes_of, sole_user
+from ix.passes.graph.matching import (
+    commuted,
+    consecutive_slices,
+    is_constant,
+    sole_user,
+)
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,8 @@ def _merge(branches: Sequence[_Branch], known: dict[Any, bool]) -> None:
         )
         if any(branch.bias is not None for branch in branches):
             product = ix.AddOp.build(product, _joined_bias(branches, product))
-        parts = _columns(product, [branch.width for branch in branches])
+        widths = [branch.width for branch in branches]
+        parts = consecutive_slices(product, product.type.rank - 1, widths)
     for branch, part in zip(branches, parts, strict=True):
         branch.result.replace_all_uses_with(part)
     for branch in branches:
@@ -130,16 +136,3 @@ def _joined_bias(branches: Sequence[_Branch], product: ir.Value) -> ir.Value:
         ],
         axis=0,
     )
-
-
-def _columns(value: ir.Value, widths: Sequence[int]) -> list[ir.Value]:
-    """Consecutive ranges of the last axis."""
-    sizes = sizes_of(value)
-    starts: list[int | ir.Value] = [0] * len(sizes)
-    parts = []
-    at = 0
-    for width in widths:
-        begin, end = [*starts[:-1], at], [*sizes[:-1], at + width]
-        parts.append(ix.SliceOp.build(value, starts=begin, limits=end))
-        at += width
-    return parts
