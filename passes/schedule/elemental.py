@@ -157,6 +157,9 @@ class Elemental:
             memref.store(value, buffer, [self.math.value(i.base) for i in indices])
             return
         value = widen(value, lanes.count)
+        if not indices:  # a scalar has one lane that counts
+            self._store_lane(value, buffer, indices, 0)
+            return
         *outer, last = indices
         if last.stride == 1 and all(index.uniform for index in outer):
             at = [self.math.value(index.base) for index in indices]

@@ -264,6 +264,14 @@ def test_results_of_every_kind() -> None:
         close(got, want)
 
 
+def test_products_that_are_scalars_and_extrema_of_columns() -> None:
+    def function(x: Any) -> Any:
+        return np.vdot(x, x), x[0] @ x[1] * 2, x.argmin(0), x[x.argmax(0)].argmax(0) + 1
+
+    for got, want in zip(api.jit(function)(X), function(X), strict=True):
+        close(got, want)
+
+
 def test_results_do_not_share_memory_with_later_results() -> None:
     function = api.jit(lambda x: x + 1)
     first = function(X)

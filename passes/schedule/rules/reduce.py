@@ -90,12 +90,12 @@ def output_point(output: Any, root: Any, at: list[Index]) -> list[Index]:
 
     Epilogues read the anchor through permutations: they are undone from the root up.
     """
-    if output == root:
+    if output.owner == root.owner:  # any result of the anchor: argmax has two
         return at
     op = defining_op(output)
     assert op is not None and op.operation.name == "linalg.generic"
     for operand, map_ in zip(op.inputs, op.indexing_maps, strict=False):
-        if operand != root and not reaches(operand, root):
+        if not reaches(operand, root):
             continue
         inner = output_point(operand, root, at)
         dims = [Index(0)] * map_.value.n_dims
@@ -107,8 +107,8 @@ def output_point(output: Any, root: Any, at: list[Index]) -> list[Index]:
 
 
 def reaches(value: Any, root: Any) -> bool:
-    """Whether `value` is computed from `root` inside the kernel."""
-    if value == root:
+    """Whether `value` comes from the op of `root`, inside the kernel."""
+    if value.owner == root.owner:
         return True
     op = defining_op(value)
     if op is None or op.operation.name != "linalg.generic":
