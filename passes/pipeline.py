@@ -12,14 +12,19 @@ from ix.passes.framework import Instrumentation, Stage
 from ix.passes.graph.cancel_movement import cancel_movement
 from ix.passes.graph.decompose_attention import decompose_attention
 from ix.passes.graph.decompose_conv_transpose import decompose_conv_transpose
+from ix.passes.graph.fold_batch_norm import fold_batch_norm
+from ix.passes.graph.fold_constants import fold_constants
 from ix.passes.graph.hoist_constants import hoist_constants
 from ix.passes.graph.merge_sibling_matmuls import merge_sibling_matmuls
 from ix.passes.graph.recognize_attention import recognize_attention
 from ix.passes.graph.recognize_gelu import recognize_gelu
 from ix.passes.graph.recognize_layer_norm import recognize_layer_norm
+from ix.passes.graph.recognize_linear import recognize_linear
 from ix.passes.graph.recognize_rms_norm import recognize_rms_norm
 from ix.passes.graph.recognize_sigmoid import recognize_sigmoid
 from ix.passes.graph.recognize_softmax import recognize_softmax
+from ix.passes.graph.simplify_algebra import simplify_algebra
+from ix.passes.graph.split_to_slices import split_to_slices
 from ix.passes.linalg.lower_to_linalg import lower_to_linalg
 from ix.passes.schedule.form_kernels import form_kernels
 
@@ -31,16 +36,24 @@ STAGES: tuple[Stage, ...] = (
         "graph",
         "ix → ix: cheaper whole-tensor programs",
         [
+            split_to_slices,
+            simplify_algebra,
+            fold_constants,
+            # Recognisers compare values: equal ones must be one.
             "cse",
             recognize_softmax,
             recognize_layer_norm,
+            # A norm of centered values would pass for one by root mean square.
             recognize_rms_norm,
             # A form of gelu has a sigmoid.
             recognize_sigmoid,
             recognize_gelu,
+            recognize_linear,
             recognize_attention,
             # After recognition, so that what it found is fused or written out.
             decompose_attention,
+            # Before transposed convolutions lose their channel axis.
+            fold_batch_norm,
             decompose_conv_transpose,
             merge_sibling_matmuls,
             cancel_movement,
