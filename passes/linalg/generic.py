@@ -82,6 +82,11 @@ def sizes_of(value: ir.Value) -> list[Size]:
     return [size_of(value, axis) for axis in range(value.type.rank)]
 
 
+def is_empty(value: ir.Value) -> bool:
+    """Whether a tensor is known to have no elements."""
+    return 0 in value.type.shape
+
+
 def static_shape(sizes: Sequence[Size]) -> list[int]:
     """Sizes as a type's shape: DYNAMIC for each Value."""
     return [DYNAMIC if isinstance(size, ir.Value) else int(size) for size in sizes]
@@ -258,13 +263,15 @@ def reduce(
     kept = [axis for axis in range(rank) if axis not in set(axes)]
     outs = [full([sizes[axis] for axis in kept], initial) for initial in initials]
     maps = [broadcast_map(operand.type.shape, sizes) for operand in operands]
-    results = generic(
-        operands,
-        outs,
-        [*maps, *(projection_map(rank, kept) for _ in outs)],
-        ["parallel" if axis in kept else "reduction" for axis in range(rank)],
-        body,
-    )
+    results = outs  # of nothing, unless there is something to reduce
+    if not any(is_empty(operand) for operand in operands):
+        results = generic(
+            operands,
+            outs,
+            [*maps, *(projection_map(rank, kept) for _ in outs)],
+            ["parallel" if axis in kept else "reduction" for axis in range(rank)],
+            body,
+        )
     if keepdims:
         results = [insert_unit_axes(result, axes) for result in results]
     return results
@@ -290,6 +297,8 @@ def contract(
         unsigned: Whether the integers of a, and of b, are unsigned.
     """
     out = full(sizes, scalar(0, accumulator))
+    if is_empty(a) or is_empty(b):
+        return out
 
     def multiply_add(x: ir.Value, y: ir.Value, total: ir.Value) -> ir.Value:
         x = extend(x, accumulator, unsigned[0])

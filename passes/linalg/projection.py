@@ -11,6 +11,7 @@ from ix.passes.linalg.generic import (
     empty,
     generic,
     identity_map,
+    is_empty,
     projection_map,
 )
 
@@ -56,6 +57,8 @@ def sweep(
         out: The first value of the accumulators.
         body: Gets one scalar for each read, then the accumulator; returns the new one.
     """
+    if any(is_empty(value) for value, _ in reads):
+        return out
     rank = len(sizes)
     kept = [axis for axis in range(rank) if axis not in axes]
     return generic(

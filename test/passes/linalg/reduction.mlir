@@ -82,3 +82,12 @@ func.func @ordering_stays(%x: tensor<2x3xf32>) -> (tensor<2x3xf32>, tensor<2x3xf
   %1 = "ix.cumsum"(%x) {axis = 1 : i64, exclusive = false, reverse = false} : (tensor<2x3xf32>) -> tensor<2x3xf32>
   return %0#0, %1 : tensor<2x3xf32>, tensor<2x3xf32>
 }
+
+// CHECK-LABEL: func.func @the_sum_of_nothing_is_filled
+// CHECK:         linalg.fill
+// CHECK-NOT:     linalg.generic
+// CHECK:         return
+func.func @the_sum_of_nothing_is_filled(%x: tensor<2x0xf32>) -> tensor<2xf32> {
+  %0 = "ix.reduce_sum"(%x) {axes = [1], keepdims = false} : (tensor<2x0xf32>) -> tensor<2xf32>
+  return %0 : tensor<2xf32>
+}
