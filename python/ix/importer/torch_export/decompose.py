@@ -60,7 +60,8 @@ def _unknown(module: fx.GraphModule) -> set[Any]:
 
 def _mutates(module: fx.GraphModule) -> bool:
     return any(
-        isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
+        isinstance(node.target, torch._ops.OpOverload)
+        and node.target._schema.is_mutable
         for part in module.modules()
         if isinstance(part, fx.GraphModule)
         for node in part.graph.nodes

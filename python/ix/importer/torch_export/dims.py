@@ -19,21 +19,31 @@ class NotASize(Exception):
     """An expression that depends on data, or that sizes of ix cannot say."""
 
 
-def dim_of(size: torch.SymInt, name: str, limit: int | None = None) -> Dim:
-    """The `Dim` of a placeholder's dynamic axis, named after torch's symbol.
+def dim_of(
+    size: torch.SymInt,
+    name: str,
+    limit: int | None = None,
+    constraints: Mapping[Any, Any] | None = None,
+) -> Dim:
+    """The `Dim` of a placeholder's dynamic axis; no size is ever 0.
+
+    It is named as the user's `torch.export.Dim`, or else as torch's symbol.
 
     Args:
         size: Its symbolic size.
         name: What to call an axis whose size is no plain symbol (2 · s77).
         limit: The maximum of a size that torch knows no maximum of; None: an error.
+        constraints: Symbol → its range, where it is known better than from tracing.
 
     Raises:
         InputError: The size has no upper bound, and there is no limit.
     """
-    expression = size.node.expr
-    label = str(expression) if expression.is_Symbol else name
-    known = size.node.shape_env.bound_sympy(expression)
-    low = max(int(known.lower), 0)
+    environment, expression = size.node.shape_env, size.node.expr
+    label = _label(environment, expression) if expression.is_Symbol else name
+    known = (constraints or {}).get(expression)
+    if known is None:
+        known = environment.bound_sympy(expression)
+    low = max(int(known.lower), 1)
     high = limit if _is_unbounded(known.upper) else int(known.upper)
     if high is None:
         raise InputError(
@@ -42,6 +52,15 @@ def dim_of(size: torch.SymInt, name: str, limit: int | None = None) -> Dim:
             "min=…, max=…) in dynamic_shapes"
         )
     return Dim(label, min(low, high), high)
+
+
+def _label(environment: Any, symbol: Any) -> str:
+    """The user's name of a symbol, where torch.export was given one."""
+    given = environment.source_name_to_debug_name
+    for source, known in environment.source_to_var.items():
+        if known == symbol and given.get(source, "").isidentifier():
+            return str(given[source])
+    return str(symbol)
 
 
 def _is_unbounded(bound: Any) -> bool:

@@ -27,7 +27,7 @@ from ix.importer.torch_export.graph import GraphImporter
 from ix.importer.torch_export.weights import WeightTable
 from ix.mlir import ir
 
-__all__ = ["Exported", "Result", "import_exported"]
+__all__ = ["Exported", "Result", "add_result", "import_exported"]
 
 
 @dataclass(frozen=True)
@@ -148,10 +148,11 @@ class _Importer:
         return self._argument(node.name, fake)
 
     def _argument(self, name: str, fake: torch.Tensor) -> Any:
+        ranges = self._exported.range_constraints
         shape = [
             size
             if isinstance(size, int)
-            else dim_of(size, f"{name}_axis{axis}")
+            else dim_of(size, f"{name}_axis{axis}", None, ranges)
             for axis, size in enumerate(fake.shape)
         ]
         value = self._module.argument(name, shape, numpy_dtype(fake.dtype))
@@ -169,7 +170,8 @@ class _Importer:
         updates: dict[int, int] = {}
         for value, spec in zip(outputs, self._signature.output_specs, strict=True):
             if spec.kind == OutputKind.USER_OUTPUT:
-                results.append(self._result(value, f"output_{len(results)}"))
+                name = f"output_{len(results)}"
+                results.append(add_result(self._results, value, name))
                 continue
             target = str(spec.target)
             place = self._add_result(f"updated_{target}", value)
@@ -189,14 +191,21 @@ class _Importer:
             updates,
         )
 
-    def _result(self, value: Any, name: str) -> Result:
-        if isinstance(value, ir.Value):
-            return Result(self._add_result(name, value))
-        if isinstance(value, DimExpr):
-            place = self._add_result(name, b.size_value(value))
-            return Result(place, is_size=True)
-        return Result(None, value)
-
     def _add_result(self, name: str, value: Any) -> int:
         self._results.append((name, value))
         return len(self._results) - 1
+
+
+def add_result(results: list[tuple[str, Any]], value: Any, name: str) -> Result:
+    """A leaf of the model's result, whose tensor joins the program's results.
+
+    Args:
+        results: Names and Values so far; grows.
+        value: A Value, a size, or a constant.
+        name: What to call it.
+    """
+    is_size = isinstance(value, DimExpr)
+    if not is_size and not isinstance(value, ir.Value):
+        return Result(None, value)
+    results.append((name, b.size_value(value) if is_size else value))
+    return Result(len(results) - 1, is_size=is_size)

@@ -101,7 +101,7 @@ class GraphImporter:
 
     def _value(self, node: fx.Node) -> Any:
         target = node.target
-        if str(target) in IGNORED or "val" not in node.meta and not node.users:
+        if str(target) in IGNORED or ("val" not in node.meta and not node.users):
             return None
         if isinstance(node.meta.get("val"), torch.SymInt | int | torch.SymBool):
             return self._number(node)

@@ -45,5 +45,7 @@ def _module_path(node: fx.Node) -> str:
         return ""
     path = list(stack.values())[-1][0]
     path = _INDEX.sub(lambda found: f".{found[1] or found[2]}", path)
-    parts = [each for each in path.split(".") if each not in ("", "L", "self", "_modules")]
+    parts = [
+        each for each in path.split(".") if each not in ("", "L", "self", "_modules")
+    ]
     return ".".join(parts)

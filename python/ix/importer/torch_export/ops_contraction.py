@@ -201,9 +201,7 @@ def _flash_attention(
     scale: float | None = None,
 ) -> Any:
     """The CPU kernel's form; its log-sum-exp serves only the backward pass."""
-    result = _attention(
-        call, query, key, value, attn_mask, dropout_p, is_causal, scale
-    )
+    result = _attention(call, query, key, value, attn_mask, dropout_p, is_causal, scale)
     return result, None
 
 
@@ -219,9 +217,7 @@ def _math_attention(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> Any:
-    result = _attention(
-        call, query, key, value, attn_mask, dropout_p, is_causal, scale
-    )
+    result = _attention(call, query, key, value, attn_mask, dropout_p, is_causal, scale)
     return result, None
 
 

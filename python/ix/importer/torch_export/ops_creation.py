@@ -73,9 +73,7 @@ def _triangle(function: Any) -> Handler:
 
 
 def _triangle_indices(function: Any) -> Handler:
-    def handler(
-        call: Call, row: int, col: int, offset: int = 0, **kwargs: Any
-    ) -> Any:
+    def handler(call: Call, row: int, col: int, offset: int = 0, **kwargs: Any) -> Any:
         return b.as_value(function(row, col, offset))
 
     return handler

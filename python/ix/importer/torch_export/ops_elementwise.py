@@ -78,9 +78,9 @@ def _floor_divide(call: Call, x: Any, y: Any) -> Any:
 
 def _pow(call: Call, x: Any, exponent: Any) -> Any:
     base = call.to(x)
-    if isinstance(exponent, int | float) and promotion.is_float(call.dtype):
-        if exponent in _POWERS:
-            return _POWERS[exponent](base)
+    known = isinstance(exponent, int | float) and exponent in _POWERS
+    if known and promotion.is_float(call.dtype):
+        return _POWERS[exponent](base)
     return b.pow(base, call.to(exponent))
 
 
@@ -119,7 +119,9 @@ def _masked_fill(call: Call, x: Any, mask: Any, value: Any) -> Any:
 
 def _addcmul(call: Call, x: Any, t1: Any, t2: Any, value: Any = 1) -> Any:
     product = b.mul(call.to(t1), call.to(t2))
-    return b.add(call.to(x), product if _is_one(value) else b.mul(product, call.to(value)))
+    return b.add(
+        call.to(x), product if _is_one(value) else b.mul(product, call.to(value))
+    )
 
 
 def _addcdiv(call: Call, x: Any, t1: Any, t2: Any, value: Any = 1) -> Any:
@@ -240,9 +242,7 @@ def _isclose(
     return b.isclose(x, y, rtol, atol, equal_nan)
 
 
-def _with_overloads(
-    names: str, handler: Handler, overloads: str
-) -> dict[str, Handler]:
+def _with_overloads(names: str, handler: Handler, overloads: str) -> dict[str, Handler]:
     return {
         f"aten.{name}.{overload}": handler
         for name in names.split()
@@ -374,9 +374,7 @@ ELEMENTWISE: dict[str, Handler] = {
     **_with_overloads("add", _add, "Tensor Scalar"),
     **_with_overloads("sub subtract", _sub, "Tensor Scalar"),
     **_with_overloads("rsub", _rsub, "Tensor Scalar"),
-    **_with_overloads(
-        "div divide", _div, "Tensor Scalar Tensor_mode Scalar_mode"
-    ),
+    **_with_overloads("div divide", _div, "Tensor Scalar Tensor_mode Scalar_mode"),
     **_with_overloads("true_divide", _div, "Tensor Scalar"),
     **_with_overloads("floor_divide", _floor_divide, "default Scalar"),
     **_with_overloads("pow", _pow, "Tensor_Tensor Tensor_Scalar Scalar"),

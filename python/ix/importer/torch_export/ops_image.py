@@ -106,8 +106,7 @@ def _average_axis(x: Any, axis: int, wanted: Any) -> Any:
 def _windows(amount: int, wanted: int) -> list[tuple[int, int]]:
     """⌊i · n / m⌋ … ⌈(i + 1) · n / m⌉, torch's adaptive windows."""
     return [
-        (at * amount // wanted, -(-(at + 1) * amount // wanted))
-        for at in range(wanted)
+        (at * amount // wanted, -(-(at + 1) * amount // wanted)) for at in range(wanted)
     ]
 
 
@@ -182,9 +181,7 @@ def _resize(
     if scales and all(isinstance(each, float | int) for each in scales):
         lead = b.rank(x) - len(scales)
         given = [1.0] * lead + [float(each) for each in scales]
-    return b.resize(
-        x, call.shape, given, mode, coordinates, nearest, -0.75, antialias
-    )
+    return b.resize(x, call.shape, given, mode, coordinates, nearest, -0.75, antialias)
 
 
 def _upsamples() -> dict[str, Handler]:

@@ -241,7 +241,8 @@ INDEXING: dict[str, Handler] = {
     "aten.gather.default": _gather,
     "aten.take_along_dim.default": _take_along_dim,
     **_names(
-        "index_put.default _unsafe_index_put.default _index_put_impl.default", _index_put
+        "index_put.default _unsafe_index_put.default _index_put_impl.default",
+        _index_put,
     ),
     **_names("scatter.src scatter.value", _scatter_value),
     "aten.scatter_add.default": _scatter_add,

@@ -300,7 +300,9 @@ MOVEMENT: dict[str, Handler] = {
         _same,
     ),
     **_names("permute.default permute_copy.default", _permute),
-    **_names("transpose.int transpose_copy.int swapaxes.default swapdims.default", _transpose),
+    **_names(
+        "transpose.int transpose_copy.int swapaxes.default swapdims.default", _transpose
+    ),
     **_names("t.default t_copy.default numpy_T.default", _matrix_transpose),
     **_names("adjoint.default mT.default matrix_H.default", _last_two),
     **_names("movedim.int movedim.intlist moveaxis.int moveaxis.intlist", _movedim),
@@ -336,9 +338,13 @@ MOVEMENT: dict[str, Handler] = {
     **_names("unfold.default unfold_copy.default", _unfold),
     "aten.pixel_shuffle.default": _pixel_shuffle,
     "aten.pixel_unshuffle.default": _pixel_unshuffle,
-    **_names("channel_shuffle.default native_channel_shuffle.default", _channel_shuffle),
+    **_names(
+        "channel_shuffle.default native_channel_shuffle.default", _channel_shuffle
+    ),
     **_names("meshgrid.default meshgrid.indexing", _meshgrid),
-    **_names("diagonal.default diagonal_copy.default linalg_diagonal.default", _diagonal),
+    **_names(
+        "diagonal.default diagonal_copy.default linalg_diagonal.default", _diagonal
+    ),
     "aten.diag.default": _diag,
     "aten.trace.default": _trace,
     "aten.constant_pad_nd.default": _constant_pad,

@@ -39,9 +39,7 @@ def _extremum(function: Callable[..., Any]) -> Handler:
     return handler
 
 
-def _extremum_along(
-    values: Callable[..., Any], indices: Callable[..., Any]
-) -> Handler:
+def _extremum_along(values: Callable[..., Any], indices: Callable[..., Any]) -> Handler:
     """max.dim, min.dim: values and where they are."""
 
     def handler(call: Call, x: Any, dim: int, keepdim: bool = False) -> Any:
@@ -194,9 +192,7 @@ def _stable_argsort(
     return b.argsort(x, dim, descending)
 
 
-def _kth_value(
-    call: Call, x: Any, k: int, dim: int = -1, keepdim: bool = False
-) -> Any:
+def _kth_value(call: Call, x: Any, k: int, dim: int = -1, keepdim: bool = False) -> Any:
     """The k-th least along an axis and where it is."""
     axis = dim % b.rank(x)
     parts = [

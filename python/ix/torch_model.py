@@ -1,0 +1,161 @@
+"""A compiled PyTorch model: torch's nests in and out around a flat executable."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils import _pytree as pytree
+
+from ix.errors import InputError
+from ix.importer.torch_export.exported import Exported, Result
+from ix.runtime.arrays import as_numpy
+from ix.runtime.executable import Executable
+
+__all__ = ["TorchModel", "leaf_of", "tensor_of"]
+
+
+def tensor_of(array: np.ndarray[Any, Any]) -> torch.Tensor:
+    """A tensor that shares an array's memory; short floats through their bits."""
+    if array.dtype.kind != "V" and array.dtype.isbuiltin == 1:
+        return torch.from_numpy(array)
+    bits = array.view(np.int16 if array.dtype.itemsize == 2 else np.uint8)
+    return torch.from_numpy(bits).view(getattr(torch, array.dtype.name))
+
+
+class TorchModel:
+    """Called like the module that it was compiled from.
+
+    Tensors in give tensors out, NumPy arrays in give NumPy arrays out; neither is
+    copied. The weights are those of the moment of compiling.
+
+    Buffers that the model writes to (caches) are the state: they start as the module's
+    were, and each call replaces them; the module's own stay as they are. A model with
+    state runs one call at a time.
+
+    Args:
+        executable: Runs the program.
+        exported: The program and its calling convention.
+    """
+
+    def __init__(self, executable: Executable, exported: Exported) -> None:
+        self.executable = executable
+        self.program = exported.program
+        self._exported = exported
+        self._is_flat = _is_flat(exported)
+        self._lock = threading.Lock()
+        self._state: list[Any] = []
+        self.reset()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The model's result, nested as the module's.
+
+        Raises:
+            InputError: The nest, a dtype, a size or a constant differs from what the
+                model was compiled for.
+        """
+        if self._is_flat and not kwargs and len(args) == len(self._exported.inputs):
+            leaves: Sequence[Any] = args
+        else:
+            leaves = self._flattened(args, kwargs)
+        inputs = [
+            leaf
+            for leaf, name in zip(leaves, self._exported.inputs, strict=True)
+            if name is not None
+        ]
+        if not self._exported.state:
+            outputs = self.executable.run_flat(inputs)
+        else:
+            outputs = self._run_with_state(inputs)
+        return self._result(outputs, leaves)
+
+    @property
+    def state(self) -> dict[str, torch.Tensor]:
+        """The buffers that the model writes to, as the last call left them."""
+        return {
+            name: tensor_of(as_numpy(value, name))
+            for name, value in zip(self._exported.state, self._state, strict=True)
+        }
+
+    def reset(self) -> None:
+        """Sets the state back to what the module's buffers held."""
+        self._state = [
+            as_numpy(tensor, name).copy()
+            for name, (tensor, _, _) in self._exported.state.items()
+        ]
+
+    def save(self, path: Any) -> None:
+        """Writes the executable to a file; `ix.load` gives it back, taking flat inputs.
+
+        Its inputs are the tensors in order, then the state.
+        """
+        self.executable.save(path)
+
+    def _run_with_state(self, inputs: list[Any]) -> list[np.ndarray[Any, Any]]:
+        places = [place for _, _, place in self._exported.state.values()]
+        with self._lock:
+            outputs = self.executable.run_flat([*inputs, *self._state])
+            self._state = [outputs[place] for place in places]
+        return outputs
+
+    def _flattened(self, args: Any, kwargs: dict[str, Any]) -> list[Any]:
+        """The leaves of the arguments, in the order of the exported program's."""
+        spec = self._exported.in_spec
+        wanted = spec.children_specs[1].context if len(spec.children_specs) > 1 else []
+        if set(kwargs) == set(wanted):
+            kwargs = {name: kwargs[name] for name in wanted}
+        leaves, got = pytree.tree_flatten((args, kwargs))
+        if got != spec:
+            raise InputError(
+                f"the model needs arguments nested as it was compiled for, {spec}, but "
+                f"got {got}; pass the same positional and keyword arguments"
+            )
+        for at, value in self._exported.constants.items():
+            if leaves[at] is not value and leaves[at] != value:
+                raise InputError(
+                    f"argument {at} of the model needs to be {value!r}, which it was "
+                    f"compiled for, but it is {leaves[at]!r}; compile it again"
+                )
+        return leaves
+
+    def _result(self, outputs: list[Any], leaves: Sequence[Any]) -> Any:
+        arrays = any(isinstance(leaf, np.ndarray) for leaf in leaves)
+        convert = _same if arrays else tensor_of
+        for at, place in self._exported.updates.items():
+            _write(leaves[at], outputs[place])
+        results = [leaf_of(each, outputs, convert) for each in self._exported.results]
+        return pytree.tree_unflatten(results, self._exported.out_spec)
+
+
+def _is_flat(exported: Exported) -> bool:
+    """Whether the arguments are tensors alone, all positional."""
+    spec = exported.in_spec
+    positional = spec.children_specs[0]
+    return (
+        not exported.constants
+        and spec.num_leaves == positional.num_leaves == positional.num_children
+    )
+
+
+def _same(array: Any) -> Any:
+    return array
+
+
+def leaf_of(result: Result, outputs: list[Any], convert: Any) -> Any:
+    """A leaf of the result: a constant, a size as an int, or a converted array."""
+    if result.output is None:
+        return result.constant
+    array = outputs[result.output]
+    return int(array) if result.is_size else convert(array)
+
+
+def _write(target: Any, array: np.ndarray[Any, Any]) -> None:
+    """Writes to an argument that the model changes in place."""
+    if isinstance(target, torch.Tensor):
+        with torch.no_grad():
+            target.copy_(tensor_of(array))
+    else:
+        np.copyto(target, array)
