@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ix.api import jit
 from ix.dialects.ix.reference import evaluate
 from ix.dim import Dim
 from ix.errors import InputError
@@ -47,19 +48,33 @@ def run(program: Any, *args: Any) -> list[Any]:
 @pytest.mark.parametrize("source", CASES)
 def test_one_trace_serves_all_sizes(source: str) -> None:
     function = eval(f"lambda x, y: {source}", {"np": np})
-    random = np.random.default_rng(len(source))
     sample = [np.zeros((3, 6), np.float32), np.zeros((5, 6), np.float32)]
-    dims = {"x": {0: N}, "y": [M, None]}
-    if source == "x*y":
-        dims["y"] = [N, None]
-    program = trace(function, sample, dims=dims)
+    program = trace(function, sample, dims=dims_of(source))
+    compare_sizes(source, function, lambda x, y: run(program, x, y))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", CASES)
+def test_one_compiled_program_serves_all_sizes(source: str) -> None:
+    function = eval(f"lambda x, y: {source}", {"np": np})
+    compiled = jit(function, dims=dims_of(source))
+    compare_sizes(source, function, lambda x, y: flatten(compiled(x, y))[0])
+
+
+def dims_of(source: str) -> dict[str, Any]:
+    """The dynamic rows of both arguments; elementwise ones share a dimension."""
+    return {"x": {0: N}, "y": [N if source == "x*y" else M, None]}
+
+
+def compare_sizes(source: str, function: Any, traced: Any) -> None:
+    """Compares with NumPy at several sizes."""
+    random = np.random.default_rng(len(source))
     for n, m in ((4, 2), (2, 7), (9, 9)):
         m = n if source == "x*y" else m
         x = random.standard_normal((n, 6)).astype(np.float32)
         y = random.standard_normal((m, 6)).astype(np.float32)
         expected = flatten(function(x, y))[0]
-        actual = run(program, x, y)
-        for got, want in zip(actual, expected, strict=True):
+        for got, want in zip(traced(x, y), expected, strict=True):
             want = np.asarray(want)
             assert got.dtype == want.dtype
             assert got.shape == want.shape
