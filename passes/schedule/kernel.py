@@ -303,15 +303,20 @@ class _SizeEmitter:
 
 
 def _argument_type(value: Any, kernel: Kernel) -> Any:
-    """A static memref, which bare pointers need; a dynamic one is made of it inside."""
+    """A static memref, which bare pointers need; any other is made of it inside."""
     element = storage.storage_type(value.type.element_type)
     shape = list(value.type.shape)
-    return ir.MemRefType.get([1] if DYNAMIC in shape else shape, element)
+    return ir.MemRefType.get(shape if _is_plain(shape) else [1], element)
+
+
+def _is_plain(shape: list[int]) -> bool:
+    """Whether a bare pointer stands for a memref of this shape."""
+    return DYNAMIC not in shape and 0 not in shape
 
 
 def _buffer(argument: Any, value: Any, kernel: Kernel, elemental: Elemental) -> Any:
     shape = list(value.type.shape)
-    if DYNAMIC not in shape:
+    if _is_plain(shape):
         return argument
     sizes = [elemental.base(s) for s in kernel.shape(value)]
     strides: list[Any] = [1]
