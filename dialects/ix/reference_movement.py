@@ -32,7 +32,7 @@ def reshape(operands: Operands, attributes: Attributes, _: Any) -> list[Array]:
 
 
 def transpose(operands: Operands, attributes: Attributes, _: Any) -> list[Array]:
-    return [np.ascontiguousarray(operands[0].transpose(attributes["permutation"]))]
+    return [operands[0].transpose(attributes["permutation"]).copy()]
 
 
 def concat(operands: Operands, attributes: Attributes, _: Any) -> list[Array]:
@@ -53,6 +53,8 @@ def split(operands: Operands, attributes: Attributes, _: Any) -> list[Array]:
 
 
 def pad(operands: Operands, attributes: Attributes, _: Any) -> list[Array]:
+    if not attributes["low"]:
+        return [operands[0].copy()]
     widths = list(zip(attributes["low"], attributes["high"], strict=True))
     if attributes["mode"] != "constant":
         return [np.pad(operands[0], widths, mode=attributes["mode"])]

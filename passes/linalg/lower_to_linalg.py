@@ -27,7 +27,7 @@ from ix.passes.linalg import (
     resampling,
     slicing,
 )
-from ix.passes.linalg.generic import Lowered, lowered_type
+from ix.passes.linalg.generic import Lowered, empty, lowered_type
 from ix.passes.linalg.ordering import lower_ordered
 from ix.passes.linalg.program import keep
 
@@ -93,7 +93,7 @@ def _lower_op(
             op, "needs a lowering to linalg, but has none; add one to its family's file"
         )
     with ir.InsertionPoint(op.operation), _named(op):
-        results = lower(op, operands)
+        results = _nothing(op) or lower(op, operands)
         if isinstance(results, ir.Value):
             results = [results]
         for old, new in zip(op.results, results, strict=True):
@@ -106,6 +106,16 @@ def _named(op: ix.IxOp) -> ir.Location:
     if hasattr(location, "name_str"):
         return location
     return ir.Location.name(op.operation.name, location)
+
+
+def _nothing(op: ix.IxOp) -> list[ir.Value]:
+    """Uninitialised results where none has an element; there is nothing to compute."""
+    types = [lowered_type(result.type) for result in op.results]
+    if not all(isinstance(type_, ir.RankedTensorType) for type_ in types):
+        return []
+    if not all(type_.has_static_shape and 0 in type_.shape for type_ in types):
+        return []
+    return [empty(type_.shape, type_.element_type) for type_ in types]
 
 
 def _refined(value: ir.Value, declared: ir.Type) -> ir.Value:

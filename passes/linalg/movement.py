@@ -25,7 +25,7 @@ from ix.passes.linalg.generic import (
 )
 from ix.passes.linalg.reshape import reshape
 from ix.passes.linalg.scalars import compute_type, narrow
-from ix.passes.linalg.sizes import product
+from ix.passes.linalg.sizes import product, summed
 
 Values = list[ir.Value]
 
@@ -73,8 +73,13 @@ def lower_concat(op: ix.ConcatOp, operands: Values) -> Lowered:
             parts.extend(inner.inputs)
         else:
             parts.append(operand)
+    parts = [p for p in parts if p.type.shape[op.axis] != 0] or parts[:1]
     if len(parts) == 1:
         return parts[0]
+    if 0 in op.result.type.shape:  # upstream refuses an offset in an axis of nothing
+        sizes = sizes_of(parts[0])
+        sizes[op.axis] = summed(size_of(part, op.axis) for part in parts)
+        return empty(sizes, parts[0].type.element_type)
     type_ = lowered_type(op.result.type)
     return tensor.ConcatOp(type_, op.axis, parts).result
 

@@ -41,6 +41,14 @@ def product(sizes: Iterable[Size]) -> Size:
     return total
 
 
+def summed(sizes: Iterable[Size]) -> Size:
+    """The sum of sizes; 0 for none."""
+    total: Size = 0
+    for size in sizes:
+        total = plus(total, size)
+    return total
+
+
 def window_count(size: Size, padding: int, reach: int, stride: int) -> Size:
     """How many windows fit: ⌊(size + padding − reach) / stride⌋ + 1.
 

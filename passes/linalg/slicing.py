@@ -65,6 +65,8 @@ def extract_slice(
     whole = all(stride == 1 for stride in strides) and all(
         isinstance(start, int) and start == 0 for start in starts
     )
+    if 0 in sizes:  # upstream refuses an offset at the end, even to take nothing
+        return empty(sizes, operand.type.element_type)
     if whole and total_equal(sizes_of(operand), sizes):
         return operand
     return tensor.ExtractSliceOp(
@@ -99,7 +101,7 @@ def lower_pad(op: ix.PadOp, operands: Values) -> Lowered:
         return operand
     if op.mode == "constant":
         fill = splat_scalar(value)
-        if fill is not None:
+        if fill is not None and 0 not in operand.type.shape:
             return padded(operand, op.low, op.high, fill)
         return _pad_by_place(op, operand, [value])
     return _pad_by_place(op, operand, [])
