@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ix import nn
     from ix.api import Lowered, jit
     from ix.runtime.artifact import load
-    from ix.dim import Dim
+    from ix.dim import Dim, ShapeDtype
     from ix.errors import (
         ArtifactError,
         CompileError,
@@ -46,6 +46,7 @@ _HOMES = {
     "RunOptions": "ix.session",
     "RuntimeFailure": "ix.errors",
     "SessionOptions": "ix.session",
+    "ShapeDtype": "ix.dim",
     "Target": "ix.target",
     "UnsupportedError": "ix.errors",
     "compile": "ix.models",
@@ -67,6 +68,7 @@ __all__ = [
     "RunOptions",
     "RuntimeFailure",
     "SessionOptions",
+    "ShapeDtype",
     "Target",
     "UnsupportedError",
     "__version__",

@@ -243,13 +243,32 @@ class Compiled:
         self._rebuild = rebuilder(output_tree)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.launch(self._checked(args, kwargs))
+
+    def explain(self) -> str:
+        """The kernels, their work, the memory, and why ops were fused or not."""
+        return self.executable.explain()
+
+    def profile(self, *args: Any, calls: int = 30, **kwargs: Any) -> Any:
+        """Times whole calls with these arguments, and each kernel."""
+        leaves = self._checked(args, kwargs).dynamic()
+        return self.executable.profile(*leaves, calls=calls)
+
+    def save(self, path: Any) -> None:
+        """Writes the executable to a file that `ix.load` reads.
+
+        What is loaded takes and returns flat arrays: the nests are not kept.
+        """
+        self.executable.save(path)
+
+    def _checked(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Call:
         call = self._parameters.split(args, kwargs)
         if call.tree != self._tree or _static_values(call) != self._static:
             raise InputError(
                 "a compiled function needs arguments nested as those it was compiled "
                 "for, and the same static values, but they differ; lower it again"
             )
-        return self.launch(call)
+        return call
 
     def launch(self, call: Call) -> Any:
         """Runs the program on a call's traced leaves."""

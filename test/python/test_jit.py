@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -219,12 +220,24 @@ def test_lower_compile_call() -> None:
     assert "ix.mul" in str(lowered.module)
     compiled = lowered.compile()
     close(compiled(X, scale=3.0)["y"], X * 3)
+    assert "mul" in compiled.explain()
+    assert compiled.profile(X, scale=1.0, calls=2) is not None
     with pytest.raises(InputError, match="nested as those it was compiled for"):
         compiled(X)
     with pytest.raises(InputError, match="dtype float32"):
         compiled(X.astype(np.float64), scale=1.0)
     with pytest.raises(InputError, match="no stage 'nope'"):
         lowered.as_text("nope")
+
+
+def test_a_compiled_function_is_saved_and_loaded(tmp_path: Path) -> None:
+    import ix
+
+    function = ix.jit(lambda x, p: np.tanh(x @ p["w"]))
+    compiled = function.lower(ix.ShapeDtype((4, 8)), {"w": W}).compile()
+    compiled.save(tmp_path / "layer.ix")
+    (result,) = ix.load(tmp_path / "layer.ix")(X, W)
+    close(result, np.tanh(X @ W))
 
 
 def test_torch_tensors_come_back_as_tensors() -> None:
