@@ -8,6 +8,7 @@ Calls may come from several threads: each takes an arena of its own from a free 
 from __future__ import annotations
 
 import ctypes
+import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from ix.runtime.profile import Profile
 
 __all__ = ["Executable"]
+
+ALIGNED_BYTES = 1 << 20
+"""Outputs from here on start at a multiple of 64 bytes."""
 
 _ENTRY_TYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 
@@ -279,10 +283,22 @@ class _InputCheck:
 
 
 def _output_maker(tensor: Tensor) -> Callable[[Sequence[int]], np.ndarray]:
-    """A function from the dimensions' sizes to a new, uninitialised output."""
+    """A function from the dimensions' sizes to a new, uninitialised output.
+
+    Large outputs are aligned, because kernels may write them past the caches.
+    """
     dtype = dtype_of(tensor.dtype)
+
+    def make(shape: Sequence[int]) -> np.ndarray:
+        size_bytes = math.prod(shape) * dtype.itemsize
+        if size_bytes < ALIGNED_BYTES:
+            return np.empty(shape, dtype)
+        return aligned_empty(size_bytes).view(dtype).reshape(shape)
+
     if all(isinstance(size, int) for size in tensor.shape):
-        shape = tensor.shape
-        return lambda dims: np.empty(shape, dtype)  # type: ignore[arg-type]
+        shape: Any = tensor.shape
+        if math.prod(shape) * dtype.itemsize < ALIGNED_BYTES:
+            return lambda dims: np.empty(shape, dtype)
+        return lambda dims: make(shape)
     sizes = tensor.shape
-    return lambda dims: np.empty([evaluate(size, dims) for size in sizes], dtype)
+    return lambda dims: make([evaluate(size, dims) for size in sizes])
