@@ -14,7 +14,9 @@ from ix.dialects.ix.reference import evaluate
 from ix.dim import ShapeDtype
 from ix.errors import InputError, UnsupportedError
 from ix.importer.trace import Tracer, trace
+from ix.importer.trace.dispatch import FUNCTIONS, UPDATE
 from ix.importer.trace.pytree import flatten
+from ix.importer.trace.ufuncs import UFUNCS
 
 X = np.arange(12, dtype=np.float32).reshape(3, 4)
 
@@ -429,3 +431,10 @@ def test_scipys_ufuncs_are_known() -> None:
         expected = function(*arguments)
         (got,) = run(function, *arguments)
         np.testing.assert_allclose(got, expected, rtol=1e-5)
+
+
+def test_every_function_is_in_the_documentation() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "numpy.md").read_text()
+    documented = set(re.findall(r"`([\w.]+)`", page))
+    functions = {each.__name__ for each in (*FUNCTIONS, *UPDATE)} | set(UFUNCS)
+    assert functions <= {name.rpartition(".")[2] for name in documented}
