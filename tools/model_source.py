@@ -19,7 +19,7 @@ from ix.errors import InputError
 from ix.runtime.executable import Executable
 from ix.tools.tensor_text import Spec, parse_spec
 
-__all__ = ["add_model_arguments", "open_model"]
+__all__ = ["add_model_arguments", "open_model", "read_program"]
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +47,11 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         help="size, or bounds, of a dynamic dimension of an ONNX model",
     )
     parser.add_argument(
+        "--weights",
+        metavar="FILE",
+        help=".safetensors with the parameters of model.mlir; default: beside it",
+    )
+    parser.add_argument(
         "--no-cache", action="store_true", help="neither read nor write the disk cache"
     )
 
@@ -60,11 +65,28 @@ def open_model(options: argparse.Namespace) -> tuple[Executable, list[Spec]]:
     Raises:
         IxError: The model cannot be read or compiled.
     """
+    program, specs = read_program(options)
+    if program is None:
+        return ix.load(options.model, num_threads=options.threads), specs
+    return _compiled(program, options), specs
+
+
+def read_program(options: argparse.Namespace) -> tuple[Any, list[Spec]]:
+    """Imports the model.
+
+    Returns:
+        The program, None for a saved executable; and what was given for its inputs.
+
+    Raises:
+        IxError: The model cannot be read.
+    """
     specs = [parse_spec(text) for text in options.input]
+    if options.threads is not None and options.threads < 1:
+        raise InputError(f"--threads needs to be at least 1, but is {options.threads}")
     name = options.model
     path, _, function = name.rpartition(":")
     if function and path.endswith(".py"):
-        return _from_python(Path(path), function, options, specs), specs
+        return _from_python(Path(path), function, specs), specs
     suffix = Path(name).suffix.lower()
     if suffix not in (".ix", ".onnx", ".mlir"):
         raise InputError(
@@ -76,9 +98,8 @@ def open_model(options: argparse.Namespace) -> tuple[Executable, list[Spec]]:
             f"'{name}' needs to be a file, but there is none; check the path"
         )
     if suffix == ".ix":
-        return ix.load(name, num_threads=options.threads), specs
-    program = _program(name, suffix, options, specs)
-    return _compiled(program, options), specs
+        return None, specs
+    return _program(name, suffix, options, specs), specs
 
 
 def _compiled(program: Any, options: argparse.Namespace) -> Executable:
@@ -98,7 +119,8 @@ def _program(
     if suffix == ".mlir":
         from ix.importer.mlir_text import import_mlir
 
-        return import_mlir(Path(name))
+        weights = Path(options.weights) if options.weights else None
+        return import_mlir(Path(name), weights)
     from ix.importer.onnx import import_onnx, load_model
 
     model = load_model(name)
@@ -124,14 +146,18 @@ def _dims(texts: Sequence[str]) -> dict[str, Any]:
     return result
 
 
-def _from_python(
-    path: Path, function: str, options: argparse.Namespace, specs: Sequence[Spec]
-) -> Executable:
+def _from_python(path: Path, function: str, specs: Sequence[Spec]) -> Any:
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if not path.is_file() or spec is None or spec.loader is None:
         raise InputError(f"'{path}' needs to be a Python file, but there is none")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise InputError(
+            f"'{path}' needs to be a Python file that runs, but it raises "
+            f"{type(error).__name__}: {error}"
+        ) from error
     if not hasattr(module, function):
         raise InputError(
             f"'{path}' needs a function '{function}', but has none; its names are "
@@ -145,4 +171,4 @@ def _from_python(
     found = getattr(module, function)
     jitted = found if hasattr(found, "lower") else ix.jit(found)
     arrays = [each.array(0) for each in specs]
-    return _compiled(jitted.lower(*arrays).program, options)
+    return jitted.lower(*arrays).program

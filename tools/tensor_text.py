@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,8 @@ DTYPES = {
     "i1": "bool",
 }
 _EXTENDED = ("bfloat16", "float8_e4m3fn", "float8_e5m2", "int4")
+
+MAX_ELEMENTS = 1 << 31
 
 
 def _dtype(name: str) -> np.dtype:  # type: ignore[type-arg]
@@ -86,6 +89,11 @@ def parse_spec(text: str) -> Spec:
             f"'{text}'; element types: {', '.join(DTYPES)}"
         )
     shape = tuple(int(size) for size in sizes)
+    if math.prod(shape) > MAX_ELEMENTS:
+        raise InputError(
+            f"an input needs at most 2**31 elements, but '{text}' has "
+            f"{math.prod(shape)}; give a smaller shape"
+        )
     if not equals:
         return Spec(name, shape, DTYPES[kind], None)
     return Spec(name, shape, DTYPES[kind], _filled(text, values, shape, DTYPES[kind]))

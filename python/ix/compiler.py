@@ -31,7 +31,7 @@ from ix.runtime.executable import Executable
 from ix.runtime.plan import Constant, Plan, Tensor
 from ix.target import Target
 
-__all__ = ["compile_program", "lower", "parse_target"]
+__all__ = ["code_of", "compile_program", "lower", "parse_target"]
 
 
 def parse_target(text: str | Target) -> Target:
@@ -82,6 +82,18 @@ def compile_program(
             store_program(disk, digest, compiled)
         constants = _constants(compiled, program.weights)
     return load(compiled.plan, compiled.objects, constants, num_threads)
+
+
+def code_of(program: Program, target: str | Target = "cpu") -> CpuProgram:
+    """The plan, the objects and each kernel's LLVM IR, made anew.
+
+    Raises:
+        CompileError: The program cannot be compiled for the target.
+    """
+    chosen = parse_target(target)
+    module = _copy(program, chosen)
+    with module.context, ir.Location.unknown():
+        return _compile(module, chosen, None)
 
 
 def load(

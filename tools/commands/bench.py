@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import json
 import resource
 import time
 from typing import Any
 
 import numpy as np
 
+from ix.errors import InputError
 from ix.runtime.executable import Executable
 from ix.runtime.profile import percentile
 from ix.tools.commands.run import inputs_for
 from ix.tools.model_source import add_model_arguments, open_model
+from ix.tools.output_file import add_json_argument, write_json
 
 __all__ = ["add", "measure", "run"]
 
@@ -29,16 +30,17 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--dump-profile", action="store_true", help="time each kernel")
     parser.add_argument("--seed", type=int, default=0, help="of random inputs")
-    parser.add_argument("--json", metavar="FILE", help="write the figures; -: stdout")
+    add_json_argument(parser, "the figures")
 
 
 def run(options: argparse.Namespace) -> int:
     """Measures and prints."""
+    percents = _percents(options.percentile)
+    _check_limits(options)
     start = time.perf_counter()
     executable, specs = open_model(options)
     build_s = time.perf_counter() - start
     arrays = inputs_for(executable, specs, options.seed)
-    percents = [float(word) for word in options.percentile.split(",")]
     times = measure(
         executable, arrays, options.iterations, options.duration, options.warm_up
     )
@@ -47,16 +49,37 @@ def run(options: argparse.Namespace) -> int:
     if profile is not None:
         figures["profile"] = profile.to_json()
     if options.json:
-        text = json.dumps(figures, indent=1)
+        write_json(figures, options.json)
         if options.json == "-":
-            print(text)
             return 0
-        with open(options.json, "w", encoding="utf-8") as file:
-            file.write(text + "\n")
     _print(figures, percents)
     if profile is not None:
         print(profile)
     return 0
+
+
+def _percents(text: str) -> list[float]:
+    """The numbers of --percentile."""
+    try:
+        percents = [float(word) for word in text.split(",")]
+    except ValueError:
+        percents = []
+    if not percents or not all(0 < percent <= 100 for percent in percents):
+        raise InputError(
+            f"--percentile needs numbers above 0 and up to 100, separated by commas, "
+            f"but got '{text}'; for example --percentile 50,99"
+        )
+    return percents
+
+
+def _check_limits(options: argparse.Namespace) -> None:
+    for name, least in (("iterations", 1), ("duration", 0), ("warm_up", 0)):
+        value = getattr(options, name)
+        if not least <= value < float("inf"):
+            raise InputError(
+                f"--{name.replace('_', '-')} needs to be at least {least}, but is "
+                f"{value}"
+            )
 
 
 def measure(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from pathlib import Path
 
 from ix.tools.model_source import add_model_arguments, open_model
+from ix.tools.output_file import add_json_argument, write_json
 
 __all__ = ["add", "run"]
 
@@ -16,7 +16,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     """The verb's own arguments."""
     add_model_arguments(parser)
     parser.add_argument("-o", "--output", metavar="FILE", help="default: MODEL.ix")
-    parser.add_argument("--json", action="store_true", help="print the plan as JSON")
+    add_json_argument(parser, "the plan")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -29,8 +29,9 @@ def run(options: argparse.Namespace) -> int:
     executable.save(output)
     plan = executable.plan
     if options.json:
-        print(json.dumps(plan.to_json()))
-        return 0
+        write_json(plan.to_json(), options.json)
+        if options.json == "-":
+            return 0
     size = output.stat().st_size / 2**20
     print(
         f"{output}: {len(plan.launches)} launches of {len(plan.kernels)} kernels, "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from ix.runtime.pool import default_threads
 from ix.tools.demo.experiment import Settings, run_experiment
 from ix.tools.demo.report import Progress, report
 from ix.tools.demo.sentences import QUERY, SENTENCES, read_sentences
+from ix.tools.output_file import add_json_argument, write_json
 
 __all__ = ["add", "run"]
 
@@ -37,7 +37,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="measure for less long, against NumPy and PyTorch only",
     )
     parser.add_argument("--save", metavar="FOLDER", help="keep the compiled program")
-    parser.add_argument("--json", metavar="FILE", help="write the figures; -: stdout")
+    add_json_argument(parser, "the figures")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -50,13 +50,10 @@ def run(options: argparse.Namespace) -> int:
     finally:
         progress.clear()
     found["total_s"] = time.perf_counter() - start
-    text = json.dumps(found, indent=1, ensure_ascii=False)
-    if options.json == "-":
-        print(text)
-    else:
+    if options.json != "-":
         print(report(found))
-        if options.json:
-            _write(options.json, text)
+    if options.json:
+        write_json(found, options.json)
     return 0 if found["right"] else 1
 
 
@@ -77,12 +74,3 @@ def _settings(options: argparse.Namespace) -> Settings:
         others=QUICK_OTHERS if options.quick else ALL_OTHERS,
         save=options.save or "",
     )
-
-
-def _write(path: str, text: str) -> None:
-    try:
-        Path(path).write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(
-            f"--json needs a file that can be written, but {error.strerror}: '{path}'"
-        ) from error

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 
+from ix.errors import InputError
 from ix.runtime.explain import explain_json
-from ix.tools.model_source import add_model_arguments, open_model
+from ix.tools.model_source import add_model_arguments, open_model, read_program
+from ix.tools.output_file import add_json_argument, write_json
 
 __all__ = ["add", "run"]
 
@@ -14,14 +15,44 @@ __all__ = ["add", "run"]
 def add(parser: argparse.ArgumentParser) -> None:
     """The verb's own arguments."""
     add_model_arguments(parser)
-    parser.add_argument("--json", action="store_true", help="print data, not text")
+    parser.add_argument(
+        "--kernel",
+        type=int,
+        metavar="N",
+        help="print the LLVM IR of the kernel of launch N instead",
+    )
+    add_json_argument(parser, "the plan and the reasons")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prints kernels, memory and fusion decisions."""
+    """Prints kernels, memory and fusion decisions, or one kernel's code."""
+    if options.kernel is not None:
+        print(_kernel(options))
+        return 0
     executable, _ = open_model(options)
     if options.json:
-        print(json.dumps(explain_json(executable.plan)))
-    else:
+        write_json(explain_json(executable.plan), options.json)
+    if options.json != "-":
         print(executable.explain())
     return 0
+
+
+def _kernel(options: argparse.Namespace) -> str:
+    program, _ = read_program(options)
+    if program is None:
+        raise InputError(
+            f"--kernel needs a model that is compiled now, but '{options.model}' holds "
+            "machine code alone; pass what it was compiled from"
+        )
+    from ix.compiler import code_of
+
+    code = code_of(program, options.target)
+    launches = code.plan.launches
+    if not 0 <= options.kernel < len(launches):
+        raise InputError(
+            f"--kernel needs a launch from 0 to {len(launches) - 1}, but is "
+            f"{options.kernel}; `ix explain` lists them"
+        )
+    launch = launches[options.kernel]
+    kernel = code.plan.kernels[launch.kernel]
+    return f"; {kernel.family}: {', '.join(launch.ops)}\n{code.ir[kernel.symbol]}"

