@@ -20,11 +20,14 @@ from ix.passes.linalg.generic import (
     Size,
     elementwise,
     extend,
+    full,
     insert_unit_axes,
     reduce,
     scalar,
     size_of,
+    sizes_of,
 )
+from ix.passes.linalg.projection import sweep
 from ix.passes.linalg.sizes import as_number, product
 
 Combine = Callable[[ir.Value, ir.Value], Any]
@@ -155,44 +158,53 @@ def lower_all(op: ix.ReduceAllOp, operands: list[ir.Value]) -> Lowered:
 
 
 def lower_arg_extremum(op: Any, operands: list[ir.Value]) -> Lowered:
-    """One sweep that keeps the extremum and its place."""
-    (operand,) = operands
-    i64 = ir.IntegerType.get_signless(64)
+    """The extremum m, then the first (or last) place where x = m.
+
+    Two sweeps, each of one reduction that runs in vectors, beat one sweep that keeps a
+    pair. Where there is a NaN, m is NaN, and NaN is what is looked for.
+    """
+    (x,) = operands
     element = op.input.type.element_type
-    type_ = extremum_accumulator(operand.type.element_type)
-    is_max = isinstance(op, ix.ArgmaxOp)
-    limit = (lowest if is_max else highest)(type_, is_unsigned(element))
+    combine = (greater_of if isinstance(op, ix.ArgmaxOp) else lesser_of)(element)
+    type_ = extremum_accumulator(x.type.element_type)
+    limit = lowest if isinstance(op, ix.ArgmaxOp) else highest
+    initial = limit(type_, is_unsigned(element))
+    best = fold(x, [op.axis], initial, combine, accumulator=type_)
 
-    def body(x: ir.Value, best: ir.Value, place: ir.Value) -> list[ir.Value]:
-        x = extend(x, type_)
-        here = arith.IndexCastOp(i64, linalg.IndexOp(op.axis).result).result
-        wins = _wins(x, best, is_max, op.select_last, is_unsigned(element))
-        return [
-            arith.SelectOp(wins, x, best).result,
-            arith.SelectOp(wins, here, place).result,
-        ]
+    every = list(range(x.type.rank))
+    rest = [axis for axis in every if axis != op.axis]
+    sizes = sizes_of(x)
+    place = _place_type(sizes[op.axis])
+    none = -1 if op.select_last else 2 ** (place.width - 1) - 1
+    closer: Any = arith.MaxSIOp if op.select_last else arith.MinSIOp
 
-    initials = [scalar(limit, type_), scalar(0, i64)]
-    places = reduce([operand], [op.axis], initials, body)[1]
+    def body(x: ir.Value, best: ir.Value, found: ir.Value) -> ir.Value:
+        at = arith.IndexCastOp(place, linalg.IndexOp(op.axis).result).result
+        hit = _equals(extend(x, type_), best)
+        candidate = arith.SelectOp(hit, at, scalar(none, place)).result
+        return closer(found, candidate).result
+
+    kept = [sizes[axis] for axis in rest]
+    start = full(kept, scalar(none, place))
+    places = sweep([(x, every), (best, rest)], sizes, [op.axis], start, body)
+    i64 = ir.IntegerType.get_signless(64)
+    places = elementwise([places], i64, lambda at: extend(at, i64), kept)
     return insert_unit_axes(places, [op.axis]) if op.keepdims else places
 
 
-def _wins(
-    x: ir.Value, best: ir.Value, is_max: bool, select_last: bool, unsigned: bool
-) -> ir.Value:
-    """Whether an element takes the place of the best one before it."""
+def _place_type(size: Size) -> ir.Type:
+    """i32 for an axis below 2³¹, as every dynamic one is: twice the lanes of i64."""
+    is_long = isinstance(size, int) and size >= 2**31
+    return ir.IntegerType.get_signless(64 if is_long else 32)
+
+
+def _equals(x: ir.Value, best: ir.Value) -> ir.Value:
+    """Whether an element is the extremum; a NaN is, for then the extremum is NaN."""
     if not is_float(x.type):
-        sign = "u" if unsigned or x.type.width == 1 else "s"
-        name = sign + ("g" if is_max else "l") + ("e" if select_last else "t")
-        return arith.CmpIOp(getattr(arith.CmpIPredicate, name), x, best).result
-    # Unordered comparison lets NaN win; then only another NaN may win over NaN.
-    name = ("UG" if is_max else "UL") + ("E" if select_last else "T")
-    wins = arith.CmpFOp(getattr(arith.CmpFPredicate, name), x, best).result
-    open_ = arith.CmpFOp(arith.CmpFPredicate.ORD, best, best).result
-    if select_last:
-        is_nan = arith.CmpFOp(arith.CmpFPredicate.UNO, x, x).result
-        open_ = arith.OrIOp(open_, is_nan).result
-    return arith.AndIOp(wins, open_).result
+        return arith.CmpIOp(arith.CmpIPredicate.eq, x, best).result
+    equal = arith.CmpFOp(arith.CmpFPredicate.OEQ, x, best).result
+    is_nan = arith.CmpFOp(arith.CmpFPredicate.UNO, x, x).result
+    return arith.OrIOp(equal, is_nan).result
 
 
 LOWERINGS = {

@@ -62,13 +62,19 @@ func.func @logical(%x: tensor<2x3xi1>) -> (tensor<2xi1>, tensor<2xi1>) {
   return %0, %1 : tensor<2xi1>, tensor<2xi1>
 }
 
-// The extremum and its place share one sweep.
+// The extremum, then the first place that holds it; i32 while the axis allows.
 // CHECK-LABEL: func.func @place_of_the_maximum
-// CHECK:         %[[BOTH:.*]]:2 = linalg.generic
+// CHECK-SAME:    (%[[X:.*]]: tensor<2x3xf32>)
+// CHECK:         %[[BEST:.*]] = linalg.generic
+// CHECK:           arith.maximumf
+// CHECK:         %[[NONE:.*]] = arith.constant 2147483647 : i32
+// CHECK:         linalg.generic {{.*}} ins(%[[X]], %[[BEST]] :
 // CHECK:           linalg.index 1
-// CHECK:           arith.cmpf ugt
-// CHECK:           arith.cmpf ord
-// CHECK:         return %[[BOTH]]#1
+// CHECK:           arith.cmpf oeq
+// CHECK:           arith.cmpf uno
+// CHECK:           arith.select
+// CHECK:           arith.minsi
+// CHECK:         arith.extsi %{{.*}} : i32 to i64
 func.func @place_of_the_maximum(%x: tensor<2x3xf32>) -> tensor<2xi64> {
   %0 = "ix.argmax"(%x) {axis = 1 : i64, keepdims = false, select_last = false} : (tensor<2x3xf32>) -> tensor<2xi64>
   return %0 : tensor<2xi64>
