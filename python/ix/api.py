@@ -97,6 +97,7 @@ class Jitted:
         self._static = (static_argnames, static_argnums)
         self._options = options
         self._fast: dict[Any, Launch] = {}
+        self._nested: dict[Any, Compiled] = {}
         self._programs: dict[Any, Compiled] = {}
         self._lock = threading.RLock()
 
@@ -113,7 +114,7 @@ class Jitted:
         except (AttributeError, TypeError):  # a number, a nest, an unhashable shape
             key = launch = None
         if launch is None:
-            return self._call_new(args, kwargs, key)
+            return self._call_nested(args, kwargs, key)
         return launch(flat)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
@@ -146,8 +147,21 @@ class Jitted:
 
         return Parameters(self._function, *self._static)
 
-    def _call_new(self, args: Any, kwargs: dict[str, Any], key: Any) -> Any:
-        """A call whose exact signature is not known, or that has no fast key."""
+    def _call_nested(self, args: Any, kwargs: dict[str, Any], key: Any) -> Any:
+        """A call with nests, numbers or static values, or with new shapes."""
+        try:
+            nested, leaves = self._parameters.signature(args, kwargs)
+        except TypeError:  # `_signature` names what is not hashable
+            return self._call_new(args, kwargs, key, None)
+        compiled = self._nested.get(nested)
+        if compiled is None:
+            return self._call_new(args, kwargs, key, nested)
+        return compiled.run(leaves)
+
+    def _call_new(
+        self, args: Any, kwargs: dict[str, Any], key: Any, nested: Any
+    ) -> Any:
+        """A call whose exact signature is not known."""
         from ix.importer.trace.tracer import Tracer
 
         call = self._parameters.split(args, kwargs)
@@ -161,11 +175,14 @@ class Jitted:
                 if compiled is None:
                     compiled = self.lower(*args, **kwargs).compile()
                     self._programs[signature] = compiled
+        if max(len(self._fast), len(self._nested)) >= MAX_FAST_KEYS:
+            self._fast.clear()
+            self._nested.clear()
         if key is not None and not any(call.static) and call.is_flat():
-            if len(self._fast) >= MAX_FAST_KEYS:
-                self._fast.clear()
             self._fast[key] = compiled.launcher(call, tuple(kwargs), len(args))
-        return compiled.launch(call)
+        elif nested is not None:
+            self._nested[nested] = compiled
+        return compiled.run(call.dynamic())
 
 
 _HOLDER = "__ix_jitted__"
@@ -243,7 +260,7 @@ class Compiled:
         self._rebuild = rebuilder(output_tree)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.launch(self._checked(args, kwargs))
+        return self.run(self._checked(args, kwargs).dynamic())
 
     def explain(self) -> str:
         """The kernels, their work, the memory, and why ops were fused or not."""
@@ -270,9 +287,8 @@ class Compiled:
             )
         return call
 
-    def launch(self, call: Call) -> Any:
-        """Runs the program on a call's traced leaves."""
-        leaves = call.dynamic()
+    def run(self, leaves: Sequence[Any]) -> Any:
+        """Runs the program on a call's traced leaves; returns the function's nest."""
         return self._nested(self.executable.run_flat(leaves), _torch_of(leaves))
 
     def launcher(self, call: Call, names: tuple[str, ...], count: int) -> Launch:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ix.dim import ShapeDtype
-from ix.importer.trace.pytree import LEAF, Tree, flatten, unflatten
+from ix.importer.trace.pytree import LEAF, Tree, flatten, signature, unflatten
 
 Point = namedtuple("Point", "x y")
 
@@ -72,3 +72,28 @@ def test_paths_read_like_python() -> None:
 def test_arrays_and_specs_are_leaves() -> None:
     leaves = [np.zeros(3), ShapeDtype((3,)), np.float32(1), "text"]
     assert flatten(leaves) == (leaves, Tree(list, (), (LEAF,) * 4))
+
+
+@pytest.mark.parametrize("nest", NESTS, ids=str)
+def test_signatures_list_the_leaves_in_the_same_order(nest: Any) -> None:
+    leaves: list[Any] = []
+    key = signature(nest, leaves)
+    assert leaves == flatten(nest)[0]
+    assert hash(key) == hash(signature(nest, []))
+
+
+def test_signatures_tell_arguments_apart() -> None:
+    x = np.zeros((2, 3), np.float32)
+    nests = [x, [x], (x,), [x, None], x[0], x.astype(np.float64), 1, 1.0, True, None]
+    nests += [
+        "a",
+        "b",
+        np.float32(1),
+        {"a": x},
+        {"b": x},
+        {"a": x, "b": x},
+        Point(x, x),
+    ]
+    nests += [Layer(x), Layer(x, x), [x, x], [[x], x], {"a": 1}, {"a": 2.0}]
+    assert len({signature(nest, []) for nest in nests}) == len(nests)
+    assert signature({"a": 1}, []) == signature({"a": 2}, [])

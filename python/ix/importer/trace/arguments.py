@@ -20,7 +20,7 @@ import numpy as np
 from ix.dim import Dim, ShapeDtype
 from ix.errors import InputError
 from ix.importer.promotion import Weak, canonical_dtype
-from ix.importer.trace.pytree import Tree, flatten, rebuilder
+from ix.importer.trace.pytree import Tree, flatten, rebuilder, signature
 
 _STATIC_TYPES = (
     str,
@@ -148,6 +148,29 @@ class Parameters:
         if place < len(self.names):
             return self.names[place]
         return f"{self.variadic or 'arg'}_{place - len(self.names)}"
+
+    def signature(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """A hashable key of a call, and its traced leaves in the order of `split`.
+
+        Raises:
+            TypeError: A static value is not hashable.
+        """
+        leaves: list[Any] = []
+        parts: list[Any] = []
+        for at, argument in enumerate(args):
+            if at in self.static_numbers or self.name(at) in self.static:
+                parts.append((type(argument), argument))
+            else:
+                parts.append(signature(argument, leaves))
+        for name in sorted(kwargs):
+            argument = kwargs[name]
+            if name in self.static:
+                parts.append((name, type(argument), argument))
+            else:
+                parts.append((name, signature(argument, leaves)))
+        key = (len(args), *parts)
+        hash(key)
+        return key, leaves
 
     def split(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Call:
         """Flattens a call's arguments."""

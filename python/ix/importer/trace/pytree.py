@@ -10,7 +10,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-__all__ = ["LEAF", "Tree", "flatten", "unflatten"]
+import numpy as np
+
+__all__ = ["LEAF", "Tree", "flatten", "signature", "unflatten"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +75,42 @@ def _flatten(nest: Any, leaves: list[Any]) -> Tree:
         leaves.append(nest)
         return LEAF
     return Tree(kind, keys, tuple(_flatten(each, leaves) for each in entries))
+
+
+def signature(nest: Any, leaves: list[Any]) -> Any:
+    """A hashable description of a nest, at the cost of a call: what `flatten` tells,
+    and of each leaf the dtype and shape, the type of a number, or the value itself.
+
+    Args:
+        nest: An argument.
+        leaves: Gets the arrays and numbers, in the order of `flatten`.
+    """
+    kind = type(nest)
+    if kind is np.ndarray:
+        leaves.append(nest)
+        return (nest.dtype, nest.shape)
+    if kind is dict or kind is OrderedDict:
+        return (kind, *nest, *[signature(each, leaves) for each in nest.values()])
+    if kind is tuple or kind is list:
+        return (kind, *[signature(each, leaves) for each in nest])
+    if kind is float or kind is int or kind is bool:
+        leaves.append(nest)
+        return kind
+    if nest is None:
+        return None
+    return _other_signature(nest, kind, leaves)
+
+
+def _other_signature(nest: Any, kind: type, leaves: list[Any]) -> Any:
+    if isinstance(nest, tuple) and hasattr(kind, "_fields"):
+        return (kind, *[signature(each, leaves) for each in nest])
+    if is_container(nest):
+        fields = [field.name for field in dataclasses.fields(nest) if field.init]
+        return (kind, *[signature(getattr(nest, name), leaves) for name in fields])
+    if hasattr(nest, "dtype") and hasattr(nest, "shape"):
+        leaves.append(nest)
+        return (kind, nest.dtype, nest.shape)
+    return (kind, nest)
 
 
 def is_container(value: Any) -> bool:
