@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ix.errors import CompileError
-from ix.mlir import PassManager, ext, ir
+from ix.mlir import PassManager, ext, ir, op_key
 
 __all__ = ["Pattern", "Rewriter", "apply_patterns", "pattern"]
 
@@ -103,7 +103,7 @@ class Rewriter:
     def __init__(self, patterns: Sequence[Pattern]) -> None:
         self._patterns = tuple(patterns)
         self._by_class: dict[type, tuple[Pattern, ...]] = {}
-        self._known: set[int] = set()  # hashes of the ops that are in the IR
+        self._known: set[int] = set()  # keys of the ops that are in the IR
         self._queue: deque[int] = deque()
         self._pending: dict[int, Any] = {}
         self._erased: list[Any] = []  # locations erased by the current rewrite
@@ -145,17 +145,17 @@ class Rewriter:
             self._forget(current)
             current.erase()
             for producer in producers:
-                if hash(producer) not in self._known:
+                if op_key(producer) not in self._known:
                     continue
                 if _is_dead(producer):
-                    self._known.discard(hash(producer))
+                    self._known.discard(op_key(producer))
                     dying.append(producer.operation)
                 else:
                     self.revisit(producer)
 
     def revisit(self, op: Any) -> None:
         """Looks at an op again, because something near it has changed."""
-        key = hash(op)
+        key = op_key(op)
         self._known.add(key)
         if key not in self._pending and self._patterns_of(op):
             self._pending[key] = op.operation.opview
@@ -176,16 +176,16 @@ class Rewriter:
                 return self._swept or self._rewrites > 0
 
     def _collect(self, root: Any) -> None:
-        found: dict[int, Any] = {}  # by hash: an erased op no longer has one
+        found: dict[int, Any] = {}  # by key: an erased op no longer has one
 
         def visit(op: Any) -> ir.WalkResult:
-            found[hash(op)] = op
+            found[op_key(op)] = op
             return ir.WalkResult.ADVANCE
 
         root.walk(visit, ir.WalkOrder.PRE_ORDER)
         self._known = set(found)
         self._limit = max(self._limit, _REWRITES_PER_OP * len(found) + _REWRITES_ALWAYS)
-        del found[hash(root)]
+        del found[op_key(root)]
         # A dead user would hide that a value has one use only.
         for key, op in reversed(found.items()):
             if key in self._known and _is_dead(op):
@@ -214,7 +214,7 @@ class Rewriter:
             return
 
     def _accept(self, op: Any, result: Any) -> None:
-        if hash(op) not in self._known:
+        if op_key(op) not in self._known:
             return  # the pattern has erased it itself
         if not _is_same(op, result):
             self.replace(op, result)
@@ -240,9 +240,9 @@ class Rewriter:
         pending = [value.owner for value in values]
         while pending:
             op = pending.pop()
-            if isinstance(op, ir.Block) or hash(op) in self._known:
+            if isinstance(op, ir.Block) or op_key(op) in self._known:
                 continue
-            self._known.add(hash(op))
+            self._known.add(op_key(op))
             found.append(op)
             pending += [value.owner for value in op.operands]
         return found
@@ -257,11 +257,11 @@ class Rewriter:
                 op.operation.location = fused
 
     def _forget(self, op: Any) -> None:
-        keys = [hash(op)]
+        keys = [op_key(op)]
         if len(op.regions):
 
             def visit(inner: Any) -> ir.WalkResult:
-                keys.append(hash(inner))
+                keys.append(op_key(inner))
                 return ir.WalkResult.ADVANCE
 
             op.walk(visit)
@@ -290,7 +290,7 @@ def _producers(op: Any) -> list[Any]:
     for value in op.operands:
         owner = value.owner
         if not isinstance(owner, ir.Block):
-            owners.setdefault(hash(owner), owner)
+            owners.setdefault(op_key(owner), owner)
     return list(owners.values())
 
 

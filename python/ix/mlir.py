@@ -5,6 +5,7 @@ Importing this module takes about 0.15 s, so nothing on the path of `import ix` 
 The dialects that cost most are imported when they are first used.
 """
 
+import ctypes
 import importlib
 import sys
 from collections.abc import Iterator
@@ -43,6 +44,7 @@ __all__ = [
     "llvm",
     "math",
     "memref",
+    "op_key",
     "ops_in",
     "rewrite",
     "scf",
@@ -84,7 +86,7 @@ DYNAMIC: int = ir.ShapedType.get_dynamic_size()
 """The value that stands for `?` in a shape, and for "given as an operand" in lists."""
 
 
-def defining_op(value: Any, kind: type | None = None) -> Any | None:
+def defining_op(value: Any, kind: type | None = None) -> Any:
     """The op that computes `value` as its own class, or None.
 
     None for a block argument, and for an op that is not of class `kind`.
@@ -93,6 +95,23 @@ def defining_op(value: Any, kind: type | None = None) -> Any | None:
         return None
     op = value.owner.opview
     return op if kind is None or isinstance(op, kind) else None
+
+
+def op_key(op: Any) -> int:
+    """A number that stands for an op as long as it is in the IR: its address.
+
+    `hash(op)` is no such number: it changes with the op's operands.
+    """
+    capsule = op.operation._CAPIPtr
+    return int(_capsule_pointer(capsule, _capsule_name(capsule)))
+
+
+_capsule_name = ctypes.pythonapi.PyCapsule_GetName
+_capsule_name.restype = ctypes.c_char_p
+_capsule_name.argtypes = [ctypes.py_object]
+_capsule_pointer = ctypes.pythonapi.PyCapsule_GetPointer
+_capsule_pointer.restype = ctypes.c_void_p
+_capsule_pointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
 
 
 def ops_in(root: Any, kind: type | tuple[type, ...] | None = None) -> Iterator[Any]:

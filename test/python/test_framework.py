@@ -464,6 +464,31 @@ def test_lower_to_runs_the_stages_up_to_one(monkeypatch: Any) -> None:
         pipeline.lower_to(parse("module {}"), "gpu")
 
 
+def test_an_op_whose_operands_change_while_it_waits_can_still_be_erased() -> None:
+    module = parse("""func.func @f(%x: f32) -> (f32, f32) {
+      %0 = arith.mulf %x, %x : f32
+      %1 = arith.addf %x, %x : f32
+      %2 = arith.negf %1 : f32
+      %3 = arith.divf %2, %2 : f32
+      return %0, %3 : f32, f32
+    }""")
+
+    @pattern(arith.MulFOp)
+    def remove_the_rest(op: arith.MulFOp, rewriter: Rewriter) -> ir.Value:
+        (sum_,) = ops_in(module, arith.AddFOp)
+        rewriter.replace(sum_, op.lhs)
+        (quotient,) = ops_in(module, arith.DivFOp)
+        rewriter.replace(quotient, op.lhs)
+        return op.lhs
+
+    @pattern(arith.NegFOp)
+    def read_operand(op: arith.NegFOp) -> None:
+        str(op.operand.type)
+
+    apply_patterns(module, [remove_the_rest, read_operand])
+    assert names(module) == ["func.func", "func.return"]
+
+
 def test_a_summary_is_the_first_sentence_of_the_docstring() -> None:
     assert note_options.summary == "Notes its options on the module."
     assert rewrite_pass("ix-x", []).summary == (
