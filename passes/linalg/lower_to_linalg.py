@@ -65,10 +65,9 @@ def lower_to_linalg(module: ir.OpView) -> None:
 def _lower_function(function: Any) -> None:
     """Builds the lowered ops beside the old ones, then erases those."""
     lowered: dict[ir.Value, ir.Value] = {}
+    operations = list(function.regions[0].blocks[0].operations)
     old = _retype_arguments(function, lowered)
-    for op in list(function.regions[0].blocks[0].operations):
-        if op.operation in old:
-            continue
+    for op in operations:
         operands = [lowered.get(operand, operand) for operand in op.operands]
         if isinstance(op, ix.IxOp):
             _lower_op(op, operands, lowered)
