@@ -34,7 +34,7 @@ _EXTENDED = ("bfloat16", "float8_e4m3fn", "float8_e5m2", "int4")
 MAX_ELEMENTS = 1 << 31
 
 
-def _dtype(name: str) -> np.dtype:  # type: ignore[type-arg]
+def _dtype(name: str) -> np.dtype:
     return np.dtype(getattr(ml_dtypes, name) if name in _EXTENDED else name)
 
 

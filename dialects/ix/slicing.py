@@ -202,7 +202,10 @@ class PadOp(IxOp, name="pad"):
             min([*low, *high], default=0) >= 0,
             f"low and high must be 0 or more, got {low} and {high}; slice to crop",
         )
-        require(mode in PAD_MODES, f'mode must be one of {", ".join(PAD_MODES)}, got "{mode}"')
+        require(
+            mode in PAD_MODES,
+            f'mode must be one of {", ".join(PAD_MODES)}, got "{mode}"',
+        )
         for axis, size in enumerate(input.shape):
             widest = max(low[axis], high[axis])
             limit = _widest_padding(mode, size)

@@ -1,7 +1,7 @@
 """A module after ix-form-kernels → a plan, its objects and its constants' recipe.
 
-Each kernel is compiled on its own, so that equal kernels of all programs share one object
-in the cache.
+Each kernel is compiled on its own, so that equal kernels of all programs share one
+object in the cache.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     void ix_entry(ptr pool, ptr buffers, ptr dims)
 
-buffers: inputs, outputs, constants, arena, scratch. Each launch gets an argument array on
-the stack, as `kernel_object.py` reads it.
+buffers: inputs, outputs, constants, arena, scratch. Each launch gets an argument array
+on the stack, as `kernel_object.py` reads it.
 """
 
 from __future__ import annotations

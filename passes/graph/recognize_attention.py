@@ -26,7 +26,8 @@ from ix.passes.graph.scores import (
     product_of,
 )
 
-Size = int | ir.Value
+Size = Any
+"""An int, or the index value of a dynamic size."""
 
 
 @pattern(ix.MatmulOp, ix.DotGeneralOp)

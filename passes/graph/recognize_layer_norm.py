@@ -102,7 +102,12 @@ def _axes_of_variance(value: ir.Value, x: ir.Value) -> list[int]:
     mean = averaged(value)
     inner = None if mean is None else squared(mean[0])
     centered = None if inner is None else defining_op(inner, ix.SubOp)
-    if centered is None or centered.a != x or not is_mean(centered.b, x, mean[1]):
+    if (
+        mean is None
+        or centered is None
+        or centered.a != x
+        or not is_mean(centered.b, x, mean[1])
+    ):
         return []
     return mean[1]
 

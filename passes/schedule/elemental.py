@@ -1,9 +1,9 @@
 """The value of a tensor at given indices: how any chain of fused ops becomes code.
 
 Every tensor inside a kernel is a function from indices to an element. An argument loads
-from its buffer; a slice adds its offset and asks its source; a `linalg.generic` asks its
-operands and clones its body. So fusing is calling, movement costs index arithmetic only,
-and the same code serves one element or a vector of them.
+from its buffer; a slice adds its offset and asks its source; a `linalg.generic` asks
+its operands and clones its body. So fusing is calling, movement costs index arithmetic
+only, and the same code serves one element or a vector of them.
 
     elemental.value_at(tensor, indices, lanes)    a scalar, or a vector of `lanes`
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from ix.errors import CompileError
 from ix.mlir import arith, defining_op, ir, memref, scf, vector
@@ -452,7 +452,7 @@ class Elemental:
             scf.YieldOp([self._pieces(rest, axis, indices, lanes, kind)])
         return branch.results[0]
 
-    _RULES: dict[str, Callable[..., ir.Value]] = {
+    _RULES: ClassVar[dict[str, Callable[..., ir.Value]]] = {
         "linalg.generic": _generic,
         "linalg.fill": _fill,
         "tensor.empty": _empty,

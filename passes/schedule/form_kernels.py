@@ -4,10 +4,10 @@
     %1 = linalg.generic … (%0)    →
                                         func private @kernel_0(%x) {ix.family = "loop"}
 
-What shares a kernel is decided in `groups.py`. A kernel takes its tensors, then the sizes
-of what is dynamic (`ix.sizes` on a tensor argument: a size, or −1 − n for the n-th size
-argument). Kernels of equal text are one function. Reshapes stay in @main: they name
-memory. The decisions are kept as `ix.decisions` on the module.
+What shares a kernel is decided in `groups.py`. A kernel takes its tensors, then the
+sizes of what is dynamic (`ix.sizes` on a tensor argument: a size, or −1 − n for the
+n-th size argument). Kernels of equal text are one function. Reshapes stay in @main:
+they name memory. The decisions are kept as `ix.decisions` on the module.
 """
 
 from __future__ import annotations
@@ -52,9 +52,10 @@ def main_of(module: Any) -> Any:
     """
     body = module.operation.regions[0].blocks[0]
     for op in body.operations:
-        if op.operation.name == "func.func":
-            if ir.StringAttr(op.operation.attributes["sym_name"]).value == "main":
-                return op.operation.opview
+        if op.operation.name != "func.func":
+            continue
+        if ir.StringAttr(op.operation.attributes["sym_name"]).value == "main":
+            return op.operation.opview
     raise CompileError(
         None, "the module needs a function @main, but has none; name it so"
     )
@@ -329,7 +330,7 @@ def _arguments(op: Any) -> list[Any]:
 
 
 def _is_inner_leaf(op: Any) -> bool:
-    """A leaf that a kernel repeats: scalars, empty tensors, fills; not memory or sizes."""
+    """A leaf that a kernel repeats: scalars, empty tensors, fills; not memory."""
     name = op.operation.name
     if name in ("tensor.empty", "linalg.fill"):
         return True

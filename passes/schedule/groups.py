@@ -1,7 +1,7 @@
 """Which ops become one kernel.
 
-Ops join group by group, in program order. A group has a domain, the space that its loops
-run over; an op joins when it reads a member at the very point that it computes:
+Ops join group by group, in program order. A group has a domain, the space that its
+loops run over; an op joins when it reads a member at the very point that it computes:
 
     loop         a[i], then f(a[i])                          the domain is a's shape
     row          … and reductions over the last axes         r[i] = Σ_j a[i, j]
@@ -101,7 +101,7 @@ class _Former:
                 self._start(op, kind)
 
     def _place_alias(self, op: Any) -> None:
-        """A reshape that appends unit axes to one value a row stays in the row's group."""
+        """A reshape that appends unit axes to a value a row stays with the row."""
         source = op.operation.operands[0]
         group = self.group_of.get(source)
         if group is None or group.axes.get(source, ()) is not None:
@@ -203,8 +203,10 @@ class _Former:
                 return "other-domain"
         return "same-row"
 
-    def _loop_fits(self, op: Any, group: Group) -> tuple[str, tuple[int, ...] | None]:
-        """Whether a parallel generic computes on the group's points, and on which axes."""
+    def _loop_fits(  # noqa: C901  one guard a line
+        self, op: Any, group: Group
+    ) -> tuple[str, tuple[int, ...] | None]:
+        """Whether a parallel generic computes on the group's points; on which axes."""
         shape = self.sizes.shape(op.operation.results[0])
         if not _is_identity(_output_map(op), len(shape)):
             return "other-domain", None
@@ -302,11 +304,11 @@ class _Former:
             for user in self._outside_users(value, group):
                 if any(user is reshape for reshape in reshapes):
                     continue
-                reader = self._holders(user)
-                if not reader:
+                holders = self._holders(user)
+                if not holders:
                     self._record(group, user, False, "reshaped")
                     return
-                readers += [r for r in reader if r not in readers]
+                readers += [r for r in holders if r not in readers]
         reason = "inlined-view" if views else "inlined-once"
         for reader in readers:
             if not views and not self._read_once(group, outputs, reader, readers):

@@ -11,7 +11,7 @@ scalar load, one vector load, or a gather.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import gcd
 from typing import Any
@@ -239,7 +239,7 @@ def _fold(kind: str, left: Base, right: Base) -> Base | None:
     return None
 
 
-_KNOWN = {
+_KNOWN: dict[str, Callable[[int, int], int]] = {
     "add": lambda a, b: a + b,
     "sub": lambda a, b: a - b,
     "mul": lambda a, b: a * b,

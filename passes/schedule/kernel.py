@@ -1,7 +1,8 @@
 """A kernel's function on tensors, and the loops that a rule makes of it.
 
-A rule is `apply(kernel: Kernel, target: Target) -> KernelCode | None`; None says that the
-rule does not apply. It calls `build`, whose callback emits the work items low ≤ i < high:
+A rule is `apply(kernel: Kernel, target: Target) -> KernelCode | None`; None says that
+the rule does not apply. It calls `build`, whose callback emits the work items
+low ≤ i < high:
 
     func @body(buffers…, scratch, sizes…, low, high)      buffers: inputs, then outputs
 

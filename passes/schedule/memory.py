@@ -1,7 +1,7 @@
 """Where every tensor between kernels lies: one arena, offsets by lifetime.
 
-Two buffers may share bytes if no launch needs both. Buffers are placed largest first, each
-at the lowest offset that is free over its lifetime.
+Two buffers may share bytes if no launch needs both. Buffers are placed largest first,
+each at the lowest offset that is free over its lifetime.
 """
 
 from __future__ import annotations

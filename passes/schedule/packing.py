@@ -2,7 +2,7 @@
 
 A cached program keeps the text and so finds the layout again. A step is one of
 
-    ["reshape", sizes]   ["transpose", axes]   ["pad", sizes]    zeros behind, to `sizes`
+    ["reshape", sizes]   ["transpose", axes]   ["pad", sizes]    zeros, to `sizes`
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def packing_from(key: str) -> Packing:
 
 
 def panels(k: int, n: int, columns: int, *, transposed: bool) -> Packing:
-    """B[k, n] as panels [n / columns, k, columns]; the array is B[n, k] if transposed."""
+    """B[k, n] as panels [n / columns, k, columns]; transposed: from B[n, k]."""
     count = -(-n // columns)
     steps: list[Step] = [("reshape", [n, k]), ("transpose", [1, 0])]
     if not transposed:

@@ -1,8 +1,9 @@
 """How elements lie in memory and in registers.
 
-Types that LLVM cannot hold well are kept in another one: i1, i4 and f8 take a byte each.
-i1 and i4 are widened and narrowed where they are stored and loaded; f8 stays a byte in
-registers too and is decoded and encoded by integer arithmetic where a body converts it.
+Types that LLVM cannot hold well are kept in another one: i1, i4 and f8 take a byte
+each. i1 and i4 are widened and narrowed where they are stored and loaded; f8 stays a
+byte in registers too and is decoded and encoded by integer arithmetic where a body
+converts it.
 """
 
 from __future__ import annotations

@@ -86,7 +86,8 @@ class Sizes:
             return combine("div", combine("add", left, combine("sub", right, 1)), right)
         raise CompileError(
             op,
-            "needs a size computed by arith on index, but it is not; use ix.dim and arith",
+            "needs a size computed by arith on index, but it is not; use ix.dim and "
+            "arith",
         )
 
     def _dim(self, op: Any) -> Size:

@@ -16,7 +16,6 @@ from ix.version import __version__
 if TYPE_CHECKING:
     from ix import nn
     from ix.api import Lowered, jit
-    from ix.runtime.artifact import load
     from ix.dim import Dim, ShapeDtype
     from ix.errors import (
         ArtifactError,
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
         UnsupportedError,
     )
     from ix.models import compile
+    from ix.runtime.artifact import load
     from ix.runtime.executable import Executable
     from ix.session import InferenceSession, OrtValue, RunOptions, SessionOptions
     from ix.target import Target

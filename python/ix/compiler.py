@@ -10,7 +10,7 @@ versions) and single kernels (keyed by their LLVM IR), never the weights.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from ix import knobs
 from ix.dialects.ix import reference
 from ix.dialects.ix.shapes import numpy_dtype
 from ix.importer.program import Program
+from ix.importer.weights import Weights
 from ix.mlir import ir, ops_in
 from ix.passes.cpu.compile_program import CpuProgram, compile_cpu
 from ix.passes.pipeline import STAGES, stages_through
@@ -188,7 +189,7 @@ def _names(main: Any, key: str, prefix: str, count: int) -> list[str]:
     return names
 
 
-def _constants(compiled: CpuProgram, weights: Mapping[str, Any]) -> list[np.ndarray]:
+def _constants(compiled: CpuProgram, weights: Weights) -> list[np.ndarray]:
     """Evaluates, packs and aligns the constants; fills in the plan's entries."""
     folded = _fold(compiled.constants_module, weights)
     arrays = []
@@ -210,7 +211,7 @@ def _constants(compiled: CpuProgram, weights: Mapping[str, Any]) -> list[np.ndar
     return arrays
 
 
-def _fold(text: str, weights: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def _fold(text: str, weights: Weights) -> dict[str, np.ndarray]:
     """Runs @constants on the weights: what depends on nothing else, once."""
     if not text:
         return {}

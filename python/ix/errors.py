@@ -1,9 +1,9 @@
 """The exceptions that ix raises.
 
 IxError
-├── InputError        an argument does not fit the model: dtype, rank, shape, name, layout
+├── InputError        an argument does not fit: dtype, rank, shape, name, layout
 ├── ModelImportError  a model that cannot be read
-│   └── UnsupportedError   every unsupported op, dtype or opset of the model, listed at once
+│   └── UnsupportedError   every unsupported op, dtype or opset, all together
 ├── CompileError      a pass or the code generator refuses the program
 ├── ArtifactError     a saved executable that is damaged, foreign or of another version
 └── RuntimeFailure    an executable that could not run: memory, device, a closed session
@@ -52,7 +52,8 @@ class UnsupportedError(ModelImportError):
         self.items = items
         self.remedy = remedy
         count = len(items)
-        head = f"the model needs {count} thing{'s' * (count != 1)} that ix does not support"
+        things = f"{count} thing{'s' * (count != 1)}"
+        head = f"the model needs {things} that ix does not support"
         lines = "".join(f"\n  - {item}" for item in items)
         super().__init__(f"{head}:{lines}" + (f"\n{remedy}" if remedy else ""))
 

@@ -231,7 +231,8 @@ def _compile_function(
             "inputs=(x, …), or use ix.jit, which compiles when it is called"
         )
     jitted = jit(function, dims=dims, **settings)
-    return jitted.lower(*_sequence(inputs), **(kwargs or {})).compile()
+    compiled: Compiled = jitted.lower(*_sequence(inputs), **(kwargs or {})).compile()
+    return compiled
 
 
 def _read_mlir(path: Path, weights: Mapping[str, Any]) -> Program:

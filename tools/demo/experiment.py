@@ -167,7 +167,8 @@ class _Run:
         """The vectors of the first `count` sentences, by default of all."""
         output = self.folder / f"{worker.runtime}-{batch}.npy"
         worker.ask("embed", batch=batch, count=count, output=str(output))
-        return np.load(output, allow_pickle=False)
+        rows: np.ndarray = np.load(output, allow_pickle=False)
+        return rows
 
     def _checks(self, exact: np.ndarray) -> dict[str, dict[str, Any]]:
         """The difference of each runtime from the reference.

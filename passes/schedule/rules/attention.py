@@ -42,9 +42,9 @@ class _Rule:
         self.result = anchor.operation.results[0]
         self.q, self.k, self.v, *masks = anchor.operation.operands
         self.mask = masks[0] if masks else None
-        batch, self.heads, s, d = kernel.shape(self.q)
-        _, self.groups, t, _ = kernel.shape(self.k)
-        e = kernel.shape(self.v)[3]
+        batch, self.heads, s, d = _sizes(kernel, self.q)
+        _, self.groups, t, _ = _sizes(kernel, self.k)
+        e = _sizes(kernel, self.v)[3]
         attributes = anchor.operation.attributes
         self.scale = ir.FloatAttr(attributes["scale"]).value
         self.total = combine("mul", batch, self.heads)
@@ -137,3 +137,8 @@ def _narrowed(value: Any, element: Any) -> Any:
     if value.type.element_type == element:
         return value
     return arith.truncf(ir.VectorType.get(value.type.shape, element), value)
+
+
+def _sizes(kernel: Kernel, value: Any) -> tuple[Any, ...]:
+    """The shape; the rule takes kernels only whose heads and widths are static."""
+    return kernel.shape(value)

@@ -57,7 +57,7 @@ def _is_float(value: Any) -> bool:
 
 def starts_from_zero(op: Any) -> bool:
     """Whether the accumulator is a tensor filled with 0."""
-    fill = defining_op(list(op.outputs)[0])
+    fill = defining_op(op.outputs[0])
     if fill is None or fill.operation.name != "linalg.fill":
         return False
     value = defining_op(fill.operation.operands[0])
@@ -185,6 +185,7 @@ class _Rule:
             number = self.kernel.inputs.index(self.b.value)
             columns = plan.panel_columns
             transposed = self.packed == "nk"
+            assert isinstance(plan.k, int) and isinstance(plan.n, int)
             packings[number] = panels(plan.k, plan.n, columns, transposed=transposed)
             types[number] = ir.MemRefType.get(
                 [plan.panels, plan.k, columns], self.b.value.type.element_type

@@ -1,6 +1,6 @@
 """Convolutions without a column matrix: an implicit matmul over output positions.
 
-    y[n, p, o] = epilogue(Σ over taps k, channels c of x[n, p·stride + k·dilation, c] · f)
+    y[n, p, o] = epilogue(Σ over taps k, channels c of x[n, p·stride + k·dilation, c]·f)
 
 A zero padding in front is not in memory: the kernel knows its edges. The filter must be
 a constant, which is packed at compile time; vectors run along the output channels.
@@ -89,9 +89,11 @@ class _Source:
     padding: list[int]
 
 
-def _source(kernel: Kernel, anchor: Any, match: Convolution) -> _Source | None:
+def _source(  # noqa: C901  one guard a line
+    kernel: Kernel, anchor: Any, match: Convolution
+) -> _Source | None:
     roles = _roles(match)
-    value = list(anchor.inputs)[0]
+    value = anchor.inputs[0]
     if roles is None:
         return None
     expand = defining_op(value)
@@ -150,7 +152,9 @@ def _zero_padding(pad: Any) -> list[int] | None:
     value = filler.operation.attributes["value"]
     if not isinstance(value, ir.FloatAttr) or value.value != 0.0:
         return None
-    lows = [int(v) for v in ir.DenseI64ArrayAttr(pad.operation.attributes["static_low"])]
+    lows = [
+        int(v) for v in ir.DenseI64ArrayAttr(pad.operation.attributes["static_low"])
+    ]
     return None if DYNAMIC in lows or min(lows) < 0 else lows
 
 
@@ -346,7 +350,7 @@ class _Rule:
     def _output_point(
         self, frame: Frame, n: Any, position: Any, o: Any, along: Any
     ) -> list[Index]:
-        """A panel lies within one group, so its lanes differ in the output channel only."""
+        """A panel lies within one group: lanes differ in the output channel only."""
         math = frame.math
         images = self._images(frame, n)
         feature = along(o)
@@ -369,4 +373,3 @@ class _Rule:
 def _moved(index: Index, base: Any) -> Index:
     """The same lanes from another base."""
     return Index(base, index.stride)
-

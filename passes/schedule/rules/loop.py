@@ -92,7 +92,8 @@ def _emit_row(
     ):
         pieces = _pieces(kernel, value) if whole else None
         first: Any = 0
-        for piece, size in pieces or [(value, None)]:
+        whole_value: list[tuple[Any, Any]] = [(value, None)]
+        for piece, size in pieces or whole_value:
             start = low if size is None else 0
             end = high if size is None else elemental.base(size)
             _copy(frame, piece, value, buffer, outer, start, end, first, streamed)

@@ -73,7 +73,7 @@ def _emit_row(frame: Frame, anchor: Any, item: Index) -> None:
 
 
 def _emit_point(frame: Frame, anchor: Any, at: list[Index], lanes: Lanes) -> None:
-    """Reduces at one point (or vector of points) of the output and stores the outputs."""
+    """Reduces at one point (or vector of points) and stores the outputs."""
     elemental = frame.elemental
     results = list(anchor.operation.results)
     values = _reduced(frame, anchor, at, lanes)
@@ -146,7 +146,7 @@ def _reduced(frame: Frame, anchor: Any, at: list[Index], lanes: Lanes) -> list[A
 def _accumulate(
     anchor: Any, frame: Frame, dims: list[Index], lanes: Lanes, running: list[Any]
 ) -> list[Any]:
-    """As `accumulate`; lanes beyond the edge are stored by nobody, so none is masked."""
+    """As `accumulate`; lanes beyond the edge are stored by nobody: none is masked."""
     elemental = frame.elemental
     inputs = [
         widen(v, lanes.count) for v in elemental.generic_operands(anchor, dims, lanes)

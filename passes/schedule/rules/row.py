@@ -6,7 +6,8 @@
       one sweep that writes the outputs
 
 The row is read from memory once and stays in L1 for the later sweeps. What costs more
-than a load and is needed by two sweeps (the exponentials of a softmax) is kept in scratch.
+than a load and is needed by two sweeps (the exponentials of a softmax) is kept in
+scratch.
 """
 
 from __future__ import annotations
@@ -347,7 +348,7 @@ class _Row:
 
 
 class _Cache:
-    """Keeps costly values of the row in scratch, from the first sweep that needs them."""
+    """Keeps costly values of the row in scratch, from the first sweep on."""
 
     def __init__(self, row: _Row, frame: Frame) -> None:
         self.row = row

@@ -1,4 +1,4 @@
-"""Arrays at the edge of an executable: aligned memory, dtypes, other libraries' tensors."""
+"""Arrays at the edge of an executable: aligned memory, dtypes, foreign tensors."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ def aligned_empty(size_bytes: int) -> np.ndarray:
         raw = np.empty(size_bytes + ALIGNMENT, np.uint8)
     except MemoryError:
         raise RuntimeFailure(
-            f"the plan needs {size_bytes / 2**20:.1f} MiB in one piece, but the machine "
-            "has not as much; declare smaller dimensions or run fewer calls at once"
+            f"the plan needs {size_bytes / 2**20:.1f} MiB in one piece, but the "
+            "machine has not as much; declare smaller dimensions or run fewer calls "
+            "at once"
         ) from None
     start = -raw.ctypes.data % ALIGNMENT
     return raw[start : start + size_bytes]
@@ -72,13 +73,13 @@ def as_numpy(value: Any, name: str) -> np.ndarray:
                 f"export fails ({error}); copy it to a NumPy array first"
             ) from error
     raise InputError(
-        f"input '{name}' needs an array, but it is a {type(value).__name__}; pass a NumPy "
-        "array, a torch tensor or an object with __dlpack__"
+        f"input '{name}' needs an array, but it is a {type(value).__name__}; pass a "
+        "NumPy array, a torch tensor or an object with __dlpack__"
     )
 
 
 def _torch_view(tensor: Any, name: str) -> np.ndarray:
-    """A view of a torch CPU tensor; bf16 and f8, which NumPy lacks, through their bits."""
+    """A view of a torch CPU tensor; bf16 and f8, unknown to NumPy, by their bits."""
     tensor = tensor.detach()
     if tensor.device.type != "cpu":
         raise InputError(

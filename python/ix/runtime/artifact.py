@@ -4,9 +4,9 @@
     objects/0.o …        the entry, the kernels, the thread pool
     constants/0.bin …    weights as the kernels read them
 
-Members are stored uncompressed at multiples of 64 bytes, so that constants are mapped and
-not read. The bytes depend on the program alone. Nothing in it is executed but the objects,
-and nothing is unpickled.
+Members are stored uncompressed at multiples of 64 bytes, so that constants are mapped
+and not read. The bytes depend on the program alone. Nothing in it is executed but the
+objects, and nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def save(executable: Executable, path: str | os.PathLike[str]) -> None:
         members[f"objects/{number}.o"] = code
     for number, array in enumerate(executable.constants):
         flat = array.reshape(-1).view(np.uint8)
-        members[f"constants/{number}.bin"] = memoryview(np.ascontiguousarray(flat))
+        members[f"constants/{number}.bin"] = np.ascontiguousarray(flat).data
     manifest = {
         "format": FORMAT,
         "ix": __version__,

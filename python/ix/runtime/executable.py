@@ -35,7 +35,7 @@ _ENTRY_TYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_
 
 
 class _Workspace:
-    """What one running call owns: the arena, scratch for each thread, the pointer table."""
+    """What one running call owns: arena, scratch of each thread, table of pointers."""
 
     def __init__(
         self, plan: Plan, constants: Sequence[np.ndarray], threads: int
@@ -63,7 +63,7 @@ class Executable:
         code: The loaded code; it exports the plan's entry.
         objects: What it was loaded from; the thread pool's object is the last.
         constants: One array for each of plan.constants, in order, 64-byte aligned.
-        num_threads: Threads of one call, the caller included; None: all of the machine's.
+        num_threads: Threads of one call, the caller included; None: all that there are.
     """
 
     def __init__(
@@ -161,7 +161,7 @@ class Executable:
         return explain(self.plan, self.memory_bytes)
 
     def save(self, path: Any) -> None:
-        """Writes the executable to a file that `ix.load` reads; see `ix.runtime.artifact`."""
+        """Writes the executable to a file that `ix.load` reads."""
         from ix.runtime.artifact import save
 
         save(self, path)
@@ -202,7 +202,7 @@ class Executable:
         for check, array in zip(self._inputs, arrays, strict=True):
             check.bind(array, sizes)
         dims = tuple(sizes[index] for index in range(len(self.plan.dims)))
-        work.dims[:] = dims
+        work.dims[:] = list(dims)
         return dims
 
     def _refuse_count(self, count: int) -> None:
@@ -238,7 +238,8 @@ class _InputCheck:
         flags = array.flags
         if not flags.c_contiguous:
             array = np.ascontiguousarray(array).reshape(array.shape)
-        return array
+        checked: np.ndarray = array
+        return checked
 
     def bind(self, array: np.ndarray, sizes: dict[int, int]) -> None:
         """Checks this array's dynamic sizes and adds the new ones to `sizes`."""
@@ -253,7 +254,8 @@ class _InputCheck:
             dim = self.plan.dims[index]
             if sizes.setdefault(index, got) != got:
                 self._refuse(
-                    f"axis {axis} ({dim.name}) to be {sizes[index]} as in an earlier input",
+                    f"axis {axis} ({dim.name}) to be {sizes[index]} as in an earlier "
+                    "input",
                     f"it is {got}",
                     "pass inputs that agree",
                 )

@@ -41,9 +41,7 @@ def explain_json(plan: Plan) -> dict[str, Any]:
 
 def _signature(plan: Plan) -> str:
     def tensor(item: Any) -> str:
-        sizes = [
-            str(s) if isinstance(s, int) else _size(s, plan) for s in item.shape
-        ]
+        sizes = [str(s) if isinstance(s, int) else _size(s, plan) for s in item.shape]
         return f"{item.name}: {item.dtype}[{', '.join(sizes)}]"
 
     inputs = ", ".join(tensor(t) for t in plan.inputs)
@@ -75,9 +73,7 @@ def _decisions(plan: Plan, fused: bool) -> list[str]:
         saved = sum(d.saved_bytes for d in chosen if d.reason == reason)
         tail = f", saves {_bytes(saved)}" if fused else ""
         lines.append(f"  {reason} ({count}{tail}): {REASONS[reason]}")
-        pairs = Counter(
-            (d.producer, d.consumer) for d in chosen if d.reason == reason
-        )
+        pairs = Counter((d.producer, d.consumer) for d in chosen if d.reason == reason)
         for (producer, consumer), times in pairs.most_common(8):
             lines.append(f"    {producer} → {consumer}" + (f" ×{times}" * (times > 1)))
         if len(pairs) > 8:

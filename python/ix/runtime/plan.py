@@ -1,4 +1,4 @@
-"""The plan: what the compiler hands to a runtime. Data only; no MLIR, no code that runs.
+"""The plan: what the compiler hands to a runtime. Data only, without MLIR or code.
 
 A call binds the declared dimensions from the shapes of its inputs, takes one arena and
 hands the entry function a table of pointers:
@@ -22,7 +22,7 @@ ENTRY = "ix_entry"
 """Symbol of the entry: void(ptr pool, ptr buffers, ptr dims)."""
 
 ALIGNMENT = 64
-"""Alignment of every buffer that ix allocates, in bytes: a cache line, a zmm register."""
+"""Alignment of every buffer that ix allocates, in bytes: a cache line."""
 
 
 @dataclass(frozen=True)

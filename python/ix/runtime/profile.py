@@ -1,7 +1,7 @@
 """Times of an executable: whole calls, and each kernel on its own.
 
-A profile launches the kernels one by one from Python, as the entry does in one go, so that
-each can be timed; the sum is a few microseconds a launch above the call itself.
+A profile launches the kernels one by one from Python, as the entry does in one go, so
+that each can be timed; the sum is a few microseconds a launch above the call itself.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ REASONS = {
     "inlined-once": "is read once: the reader computes it instead of loading it",
     "other-domain": "iterates over another space than the producer's kernel",
     "other-rows": "reduces other axes than the producer's kernel",
-    "not-trailing": "reduces axes that are not the last: the producer's rows end before",
+    "not-trailing": "reduces axes that are not the last: its rows end sooner",
     "cycle": "another operand needs a result of the producer's kernel first",
     "two-anchors": "is a contraction or special op; a kernel holds one",
     "reduction-of-product": "a contraction's kernel sees a tile, not a whole row",
