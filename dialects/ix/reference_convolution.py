@@ -3,6 +3,7 @@
 Each walks over the taps of the window and sees the input through a strided view.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -33,7 +34,7 @@ def conv(
     total = np.zeros(shape, dtype=x.dtype)
     with np.errstate(all="ignore"):
         for tap, view in _taps(kernel, sizes, attributes):
-            total += np.einsum("ngi...,goi->ngo...", split[view], filter[tap])
+            total += _mixed(filter[tap], split[view])
     total = total.reshape(x.shape[0], groups * filter.shape[1], *sizes)
     return finished(_with_bias(total, operands, attributes), result_types)
 
@@ -58,7 +59,7 @@ def conv_transpose(
     total = np.zeros((x.shape[0], groups, filter.shape[2], *full), dtype=x.dtype)
     with np.errstate(all="ignore"):
         for tap, view in _taps(kernel, sizes, attributes):
-            total[view] += np.einsum("ngi...,gio->ngo...", split, filter[tap])
+            total[view] += _mixed(np.swapaxes(filter[tap], 1, 2), split)
     total = total.reshape(x.shape[0], groups * filter.shape[2], *full)
     kept: Index = (
         ...,
@@ -151,6 +152,13 @@ def _taps(
             for k, d, count, s in zip(tap, dilations, counts, strides, strict=True)
         )
         yield (..., *tap), (..., *seen)
+
+
+def _mixed(filter: Array, image: Array) -> Array:
+    """Σ over i of filter[g, o, i] · image[n, g, i, …], by one matmul."""
+    batch, groups, inputs, *places = image.shape
+    flat = image.reshape(batch, groups, inputs, math.prod(places))
+    return np.matmul(filter, flat).reshape(batch, groups, filter.shape[1], *places)
 
 
 def _with_bias(
