@@ -30,6 +30,7 @@ LAYERS = (
     ("ix.compiler",),
     ("ix.session_providers",),
     ("ix.api", "ix.nn", "ix.session"),
+    ("ix.torch_model",),
     ("ix.models", "ix.torch_backend"),
     ("ix",),
     ("ix.tools",),
@@ -50,7 +51,14 @@ ONLY_IN = {
     "torch_mlir": ("ix.mlir",),
     "llvmlite": ("ix.passes.cpu", "ix.passes.nvvm", "ix.target", "ix.program_cache"),
     "onnx": ("ix.importer.onnx", "ix.tools"),
-    "torch": ("ix.importer", "ix.torch_backend", "ix.runtime.arrays", "ix.tools"),
+    "torch": (
+        "ix.importer",
+        "ix.models",
+        "ix.runtime.arrays",
+        "ix.tools",
+        "ix.torch_backend",
+        "ix.torch_model",
+    ),
     "cupy": ("ix.runtime",),
 }
 
