@@ -34,6 +34,48 @@ def _plus_product(
     return b.add(x if beta == 1 else b.mul(x, call.to(beta)), product)
 
 
+def _plus_sum_of_products(
+    call: Call, x: Any, a: Any, c: Any, beta: Any = 1, alpha: Any = 1
+) -> Any:
+    """β · x + α · Σ a[i] · c[i]."""
+    product = b.sum(b.matmul(a, c), [0])
+    if alpha != 1:
+        product = b.mul(product, call.to(alpha))
+    return product if beta == 0 else b.add(b.mul(x, call.to(beta)), product)
+
+
+def _trilinear(
+    call: Call,
+    i1: Any,
+    i2: Any,
+    i3: Any,
+    expand1: Sequence[int],
+    expand2: Sequence[int],
+    expand3: Sequence[int],
+    sumdim: Sequence[int],
+    unroll_dim: int = 1,
+) -> Any:
+    """Σ over `sumdim` of three factors, each with new axes at its `expand`."""
+    factors = [
+        b.expand_dims(each, list(axes)) if axes else each
+        for each, axes in ((i1, expand1), (i2, expand2), (i3, expand3))
+    ]
+    product = b.mul(b.mul(factors[0], factors[1]), factors[2])
+    return b.sum(product, list(sumdim)) if sumdim else product
+
+
+def _distances(call: Call, x1: Any, x2: Any, p: float, compute_mode: Any = None) -> Any:
+    """The p-norms of the differences of all pairs of rows."""
+    if p not in (1.0, 2.0):
+        raise NotSupported(f"the norm p = {p}")
+    difference = b.sub(
+        b.expand_dims(x1, b.rank(x1) - 1), b.expand_dims(x2, b.rank(x2) - 2)
+    )
+    if p == 1.0:
+        return b.sum(b.abs(difference), [-1])
+    return b.sqrt(b.sum(b.square(difference), [-1]))
+
+
 def _einsum(
     call: Call, equation: str, operands: Sequence[Any], path: Any = None
 ) -> Any:
@@ -229,6 +271,9 @@ CONTRACTION: dict[str, Handler] = {
     **_names("mm.default bmm.default matmul.default mv.default dot.default", _matmul),
     "aten.linear.default": _linear,
     **_names("addmm.default addmv.default baddbmm.default", _plus_product),
+    "aten.addbmm.default": _plus_sum_of_products,
+    "aten._trilinear.default": _trilinear,
+    "aten._cdist_forward.default": _distances,
     "aten.einsum.default": _einsum,
     "aten.tensordot.default": _tensordot,
     **_names("outer.default ger.default", _outer),

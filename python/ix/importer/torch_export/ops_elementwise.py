@@ -293,8 +293,6 @@ _UNARY: dict[str, Callable[[Any], Any]] = {
     "hardswish": b.hardswish,
     "hardsigmoid": b.hardsigmoid,
     "log_sigmoid": b.log_sigmoid,
-    "tanhshrink": b.tanhshrink,
-    "softsign": b.softsign,
     "neg negative": b.neg,
     "abs absolute": b.abs,
     "square": b.square,
@@ -311,25 +309,36 @@ def _sinc(x: Any) -> Any:
     return b.select(b.eq(x, 0), 1.0, b.div(b.sin(scaled), scaled))
 
 
-_BINARY: dict[str, Callable[[Any, Any], Any]] = {
+_ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "mul multiply": b.mul,
-    "remainder": b.mod,
     "fmod": b.fmod,
-    "bitwise_and __and__": b.bitwise_and,
-    "bitwise_or __or__": b.bitwise_or,
-    "bitwise_xor __xor__": b.bitwise_xor,
-    "bitwise_left_shift __lshift__": b.shift_left,
-    "bitwise_right_shift __rshift__": b.shift_right,
+    "__and__": b.bitwise_and,
+    "__or__": b.bitwise_or,
+    "__xor__": b.bitwise_xor,
+    "__lshift__": b.shift_left,
+    "__rshift__": b.shift_right,
+    "copysign": b.copysign,
 }
 
-_BINARY_TENSORS: dict[str, Callable[[Any, Any], Any]] = {
+_SCALAR_FIRST: dict[str, Callable[[Any, Any], Any]] = {
+    "remainder": b.mod,
+    "bitwise_and": b.bitwise_and,
+    "bitwise_or": b.bitwise_or,
+    "bitwise_xor": b.bitwise_xor,
+}
+
+_SHIFTS: dict[str, Callable[[Any, Any], Any]] = {
+    "bitwise_left_shift": b.shift_left,
+    "bitwise_right_shift": b.shift_right,
+}
+
+_OF_TENSORS: dict[str, Callable[[Any, Any], Any]] = {
     "maximum": b.maximum,
     "minimum": b.minimum,
     "fmax": b.fmax,
     "fmin": b.fmin,
     "atan2 arctan2": b.atan2,
     "hypot": b.hypot,
-    "copysign": b.copysign,
     "logaddexp": b.logaddexp,
 }
 
@@ -365,8 +374,10 @@ _ROUNDING: dict[str, Callable[[Any], Any]] = {
 
 ELEMENTWISE: dict[str, Handler] = {
     **_table(_UNARY, _unary, "default"),
-    **_table(_BINARY, _binary, "Tensor Scalar Scalar_Tensor Tensor_Scalar"),
-    **_table(_BINARY_TENSORS, _binary, "default Tensor Scalar"),
+    **_table(_ARITHMETIC, _binary, "Tensor Scalar"),
+    **_table(_SCALAR_FIRST, _binary, "Tensor Scalar Scalar_Tensor"),
+    **_table(_SHIFTS, _binary, "Tensor Tensor_Scalar Scalar_Tensor"),
+    **_table(_OF_TENSORS, _binary, "default"),
     **_table(_COMPARISONS, _comparison, "Tensor Scalar"),
     **_table(_TESTS, _test, "default"),
     **_table(_LOGICAL, lambda function: lambda call, x, y: function(x, y), "default"),
@@ -407,5 +418,8 @@ ELEMENTWISE: dict[str, Handler] = {
     "aten.logit.default": _logit,
     "aten.special_logit.default": _logit,
     "aten.isclose.default": _isclose,
-    **_with_overloads("xlogy special_xlogy", _xlogy, "Tensor Scalar_Other Scalar_Self"),
+    "aten.special_xlogy.default": _xlogy,
+    "aten.special_xlogy.self_scalar": _xlogy,
+    "aten.special_xlogy.other_scalar": _xlogy,
+    **_with_overloads("xlogy", _xlogy, "Tensor Scalar_Other Scalar_Self"),
 }

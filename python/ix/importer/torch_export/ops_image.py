@@ -216,7 +216,7 @@ def _pools() -> dict[str, Handler]:
             rank
         )
         found[f"aten.avg_pool{rank}d.default"] = _avg_pool(rank)
-        for prefix in ("", "_"):
+        for prefix in ("", "_") if rank > 1 else ("",):
             name = f"aten.{prefix}adaptive_avg_pool{rank}d.default"
             found[name] = _adaptive_avg_pool(rank)
         found[f"aten.adaptive_max_pool{rank}d.default"] = _adaptive_max_pool(rank)

@@ -296,7 +296,7 @@ MOVEMENT: dict[str, Handler] = {
         "detach_.default detach_copy.default to.dtype to.device to.dtype_layout "
         "to.other type_as.default _to_copy.default resolve_conj.default "
         "resolve_neg.default conj.default "
-        "conj_physical.default real.default float.default",
+        "conj_physical.default real.default",
         _same,
     ),
     **_names("permute.default permute_copy.default", _permute),

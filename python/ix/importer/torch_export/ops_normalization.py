@@ -206,10 +206,8 @@ def _names(text: str, handler: Handler) -> dict[str, Handler]:
 
 
 NORMALIZATION: dict[str, Handler] = {
-    **_names("_softmax.default softmax.int special_softmax.int", _softmax),
-    **_names(
-        "_log_softmax.default log_softmax.int special_log_softmax.int", _log_softmax
-    ),
+    **_names("_softmax.default softmax.int", _softmax),
+    **_names("_log_softmax.default log_softmax.int", _log_softmax),
     "aten._safe_softmax.default": _safe_softmax,
     "aten.layer_norm.default": _layer_norm,
     "aten.native_layer_norm.default": _native_layer_norm,
