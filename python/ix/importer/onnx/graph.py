@@ -177,6 +177,10 @@ class GraphImporter:
         if result is not NotImplemented:
             return list(result) if isinstance(result, list | tuple) else [result]
         body = standard_body(node)
+        if body is None and has_body(node):
+            raise Unsupported(
+                "has no function body for inputs of these types and sizes"
+            )
         if body is None:
             raise Unsupported("is an op that ix does not have")
         return call(self.nodes, body, node)

@@ -162,6 +162,32 @@ class Node:
             raise Unsupported(f"needs static sizes, but input {index} has dynamic ones")
         return shape
 
+    def size(self, index: int, axis: int) -> int:
+        """The size of one axis of an input, static.
+
+        Raises:
+            Unsupported: It is dynamic.
+        """
+        size = self.shape(index)[axis]
+        if not isinstance(size, int):
+            raise Unsupported(
+                f"needs a static size on axis {axis} of input {index}, but it is {size}"
+            )
+        return size
+
+    def spatial(self, index: int) -> list[int]:
+        """The sizes from axis 2 on, static; batch and channels may be dynamic.
+
+        Raises:
+            Unsupported: One of them is dynamic.
+        """
+        sizes = self.shape(index)[2:]
+        if not all(isinstance(size, int) for size in sizes):
+            raise Unsupported(
+                f"needs static spatial sizes, but input {index} has dynamic ones"
+            )
+        return list(sizes)
+
     def rank(self, index: int) -> int:
         """The number of axes of an input."""
         return len(self.shape(index))

@@ -123,7 +123,7 @@ def _transposed_window(node: Node) -> Window:
     pads = node.integers("pads", [0] * 2 * count)
     low, high = pads[:count], pads[count:]
     if automatic not in ("NOTSET", "VALID") or node.has_attribute("output_shape"):
-        sizes = node.sizes(0)[2:]
+        sizes = node.spatial(0)
         wanted = [size * step for size, step in zip(sizes, strides, strict=True)]
         wanted = node.integers("output_shape", wanted)[-count:]
         low, high = [], []
@@ -151,7 +151,7 @@ def _einsum(node: Node) -> Any:
 
 def _det(node: Node) -> Any:
     """The determinant of small matrices, by minors of the first row."""
-    size = node.sizes(0)[-1]
+    size = node.size(0, -1)
     if size > _MAX_DET:
         raise Unsupported(f"has matrices of {size}, but the limit is {_MAX_DET}")
     x = node.input(0)

@@ -142,7 +142,7 @@ def _columns(node: Node, inputs: int, states: int) -> list[list[Any]]:
     for index in range(inputs):
         place = states + index
         axis = node.normal(axes[index], node.rank(place))
-        length = node.sizes(place)[axis]
+        length = node.size(place, axis)
         if length > MAX_TRIPS:
             raise Unsupported(
                 f"runs {length} times, but at most {MAX_TRIPS} are unrolled"

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from ix.importer import builder as b
+from ix.importer.dims import DimExpr, product, same
 from ix.importer.onnx.node import Handler, Node, Unsupported
-from ix.importer.onnx.ops_movement import axes_of
-from ix.importer.onnx.resize import Resize, resized
+from ix.importer.onnx.ops_movement import axes_of, sizes_from
+from ix.importer.onnx.resize import Resize, resized, scaled
 from ix.importer.onnx.sampling import PADDINGS, pixel, sample
 from ix.importer.onnx.windows import window, window_indices
 
@@ -19,19 +20,19 @@ __all__ = ["IMAGE"]
 
 
 def _resize(node: Node) -> Any:
-    sizes = list(node.sizes(0))
+    sizes = list(node.shape(0))
     scales_at = 1 if node.opset < 11 else 2
     axes = axes_of(node, 9, len(sizes)) or list(range(len(sizes)))
     scales = [1.0] * len(sizes)
     result = list(sizes)
-    if node.has(3) and node.constant(3, "sizes").size:
-        wanted = node.constant_integers(3, "sizes")
+    if node.has(3) and node.shape(3) != (0,):
+        wanted = sizes_from(node, 3, "sizes")
         _fill_from_sizes(node, axes, wanted, scales, result)
     else:
         given = node.constant(scales_at, "scales").reshape(-1)
         for axis, scale in zip(axes, given, strict=True):
             scales[axis] = float(scale)
-            result[axis] = math.floor(sizes[axis] * float(scale))
+            result[axis] = scaled(sizes[axis], float(scale))
     coordinates = "asymmetric" if node.opset < 11 else "half_pixel"
     plan = Resize(
         scales=scales,
@@ -53,22 +54,33 @@ def _resize(node: Node) -> Any:
 def _fill_from_sizes(
     node: Node,
     axes: Sequence[int],
-    wanted: Sequence[int],
+    wanted: Sequence[Any],
     scales: list[float],
-    result: list[int],
+    result: list[Any],
 ) -> None:
     """Scales and result sizes from the sizes that a node asks for."""
     policy = node.text("keep_aspect_ratio_policy", "stretch")
-    ratios = [
-        want / result[axis] if result[axis] else 1.0
-        for axis, want in zip(axes, wanted, strict=True)
-    ]
-    common = {"not_larger": min(ratios), "not_smaller": max(ratios)}.get(policy)
-    for axis, want, ratio in zip(axes, wanted, ratios, strict=True):
-        scales[axis] = ratio if common is None else common
-        if common is not None:
-            want = math.floor(common * result[axis] + 0.5)
-        result[axis] = want
+    if policy == "stretch":
+        for axis, want in zip(axes, wanted, strict=True):
+            scales[axis], result[axis] = _ratio(want, result[axis]), want
+        return
+    old = [result[axis] for axis in axes]
+    if any(isinstance(size, DimExpr) for size in (*wanted, *old)):
+        raise Unsupported("needs static sizes to keep their ratio")
+    ratios = [want / size for size, want in zip(old, wanted, strict=True)]
+    common = min(ratios) if policy == "not_larger" else max(ratios)
+    for axis in axes:
+        scales[axis] = common
+        result[axis] = math.floor(common * result[axis] + 0.5)
+
+
+def _ratio(want: Any, size: Any) -> float:
+    """Result size / size; 0, which leaves it to the run, where one is dynamic."""
+    if same(want, size):
+        return 1.0
+    if isinstance(want, DimExpr) or isinstance(size, DimExpr) or not size:
+        return 0.0
+    return float(want / size)
 
 
 def _region(node: Node, axes: Sequence[int], rank: int) -> list[tuple[float, float]]:
@@ -83,12 +95,12 @@ def _region(node: Node, axes: Sequence[int], rank: int) -> list[tuple[float, flo
 
 
 def _upsample(node: Node) -> Any:
-    sizes = list(node.sizes(0))
+    sizes = list(node.shape(0))
     if node.has_attribute("scales"):
         scales = node.numbers("scales")
     else:
         scales = [float(each) for each in node.constant(1, "scales").reshape(-1)]
-    result = [math.floor(a * s) for a, s in zip(sizes, scales, strict=True)]
+    result = [scaled(size, scale) for size, scale in zip(sizes, scales, strict=True)]
     mode = node.text("mode", "nearest")
     return resized(
         node.input(0),
@@ -97,8 +109,8 @@ def _upsample(node: Node) -> Any:
 
 
 def _grid_sample(node: Node) -> Any:
-    x, sizes = node.input(0), node.sizes(0)
-    grid, shape = node.input(1), node.sizes(1)
+    x, spatial = node.input(0), node.spatial(0)
+    grid, shape = node.input(1), node.shape(1)
     mode = {"bilinear": "linear", "bicubic": "cubic"}.get(
         node.text("mode", "linear"), node.text("mode", "linear")
     )
@@ -106,10 +118,10 @@ def _grid_sample(node: Node) -> Any:
     if mode not in ("nearest", "linear", "cubic") or padding not in PADDINGS:
         raise Unsupported(f"has mode {mode!r} or padding {padding!r}")
     align = node.flag("align_corners")
-    count = len(sizes) - 2
-    flat = b.reshape(grid, [shape[0], math.prod(shape[1:-1]), count])
+    count = len(spatial)
+    flat = b.reshape(grid, [shape[0], product(shape[1:-1]), count])
     places = []
-    for axis, size in enumerate(sizes[2:]):
+    for axis, size in enumerate(spatial):
         # The grid names the last axis first, and spans −1..1.
         last = count - 1 - axis
         unit = b.squeeze(b.slice_axis(flat, 2, last, last + 1), 2)
@@ -118,13 +130,15 @@ def _grid_sample(node: Node) -> Any:
         else:
             places.append(b.div(b.sub(b.mul(b.add(unit, 1.0), float(size)), 1.0), 2.0))
     result = sample(x, places, mode, padding, align)
-    return b.cast(b.reshape(result, [*sizes[:2], *shape[1:-1]]), node.dtype(0))
+    lead = node.shape(0)[:2]
+    return b.cast(b.reshape(result, [*lead, *shape[1:-1]]), node.dtype(0))
 
 
 def _roi_align(node: Node) -> Any:
     """Bilinear samples on a grid in each region, pooled for each cell of the output."""
-    x, (_, channels, height, width) = node.input(0), node.sizes(0)
-    regions, count = node.input(1), node.sizes(1)[0]
+    x, (height, width) = node.input(0), node.spatial(0)
+    channels = node.shape(0)[1]
+    regions, count = node.input(1), node.shape(1)[0]
     ratio = node.integer("sampling_ratio", 0)
     if ratio <= 0:
         raise Unsupported("takes its number of samples from the data")
@@ -197,9 +211,9 @@ def _deform_conv(node: Node) -> Any:
     Σ over kernel places of weight · mask · x(place + offset), as a matrix product of
     the filter with the sampled patches.
     """
-    n, channels = node.sizes(0)[:2]
+    n, channels = node.shape(0)[0], node.size(0, 1)
     outputs, per_group, *kernel = node.sizes(1)
-    rows, columns = node.sizes(2)[2:]
+    rows, columns = node.spatial(2)
     place, groups = window(node, kernel), node.integer("group", 1)
     fields = node.integer("offset_group", 1)
     taps, points = math.prod(kernel), rows * columns
@@ -243,7 +257,7 @@ def _col2im(node: Node) -> Any:
     """Adds overlapping columns back into an image: a scatter by constant indices."""
     image = node.constant_integers(1, "image shape")
     block = node.constant_integers(2, "block shape")
-    n, merged, _ = node.sizes(0)
+    n, merged = node.shape(0)[0], node.size(0, 1)
     place = window(node, block)
     taps, pixels = math.prod(block), math.prod(image)
     channels = merged // taps

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ix.importer import builder as b
-from ix.importer.onnx.node import Handler, Node, Unsupported
+from ix.importer.onnx.fold import pack
+from ix.importer.onnx.node import Handler, Node, Unsupported, materialized
 from ix.importer.onnx.ops_movement import positions
 
 __all__ = ["INDEXING"]
@@ -42,10 +43,10 @@ def _wrapped(node: Node, batch: int = 0) -> Any:
     """Index tuples with negative entries counted from the start."""
     indices = node.input(1)
     length = b.shape(indices)[-1]
-    sizes = node.sizes(0)[batch : batch + length]
     if isinstance(indices, np.ndarray) and (indices >= 0).all():
         return indices
-    return b.select(b.lt(indices, 0), b.add(indices, np.asarray(sizes)), indices)
+    sizes = materialized(pack(node.shape(0)[batch : batch + length]), None)
+    return b.select(b.lt(indices, 0), b.add(indices, sizes), indices)
 
 
 def _reduction(node: Node) -> str:

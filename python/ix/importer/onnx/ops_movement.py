@@ -336,13 +336,13 @@ def _reverse_sequence(node: Node) -> Any:
 
 
 def _center_crop_pad(node: Node) -> Any:
-    x, sizes = node.input(0), list(node.sizes(0))
+    x, sizes = node.input(0), list(node.shape(0))
     rank = len(sizes)
     axes = axes_of(node, 9, rank) or list(range(rank))
     starts, limits = [0] * rank, list(sizes)
     pads = [(0, 0)] * rank
     for axis, wanted in zip(axes, node.constant_integers(1, "shape"), strict=True):
-        size = sizes[axis]
+        size = node.size(0, axis)
         if size >= wanted:
             starts[axis] = (size - wanted) // 2
             limits[axis] = starts[axis] + wanted

@@ -86,7 +86,7 @@ def _group_norm(node: Node) -> Any:
     x, scale, bias = (node.input(index) for index in range(3))
     groups = node.integer("num_groups")
     if node.opset < 21:  # one scale for each group
-        each = node.sizes(0)[1] // groups
+        each = node.size(0, 1) // groups
         scale, bias = b.repeat(scale, each, 0), b.repeat(bias, each, 0)
     return b.group_norm(x, groups, scale, bias, node.number("epsilon", 1e-5))
 

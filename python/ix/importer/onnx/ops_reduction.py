@@ -53,7 +53,9 @@ def _reduce(
 
 
 def _number(dtype: np.dtype[Any], number: float) -> Any:
-    """A number of a type; an infinity of integers is their end."""
+    """A number of a type; an infinity of integers or bools is their end."""
+    if dtype.kind == "b":
+        return np.asarray(number > 0)
     if dtype.kind in "iu" and math.isinf(number):
         info = np.iinfo(dtype)
         return np.asarray(info.max if number > 0 else info.min, dtype)

@@ -24,7 +24,7 @@ def _dft(node: Node) -> Any:
         axis = node.integer("axis", 1)
     axis = node.normal(axis, rank)
     inverse, onesided = node.flag("inverse"), node.flag("onesided")
-    size = node.sizes(0)[axis]
+    size = node.size(0, axis)
     length = size
     if inverse and onesided:
         length = 2 * (size - 1)
@@ -98,15 +98,15 @@ def _stft(node: Node) -> Any:
     if node.has(3):
         length = int(node.scalar(3, "frame length"))
     elif node.has(2):
-        length = node.sizes(2)[0]
+        length = node.size(2, 0)
     else:
-        length = node.sizes(0)[1]
-    frames = 1 + (node.sizes(0)[1] - length) // step
+        length = node.size(0, 1)
+    frames = 1 + (node.size(0, 1) - length) // step
     where = np.arange(frames)[:, None] * step + np.arange(length)[None, :]
     cut = b.take(x, where.astype(np.int64), 1)  # [batch, frames, length, parts]
     if node.has(2):
         window = node.input(2)
-        if node.sizes(2)[0] != length:
+        if node.size(2, 0) != length:
             raise Unsupported("has a window of another length than its frames")
         cut = b.mul(cut, b.expand_dims(window, 1))
     return transformed(cut, 2, length, False, node.flag("onesided", True))

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from ix.importer import builder as b
+from ix.importer.dims import DimExpr, same
 from ix.importer.onnx.node import Unsupported
 
-__all__ = ["Resize", "resized"]
+__all__ = ["Resize", "resized", "scaled"]
 
 _COORDINATES = ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric")
 _MAX_WEIGHTS = 1 << 22
@@ -29,7 +30,7 @@ class Resize:
     """What a Resize node asks for; one scale, size and region for each axis."""
 
     scales: Sequence[float]
-    sizes: Sequence[int]
+    sizes: Sequence[Any]
     mode: str
     coordinates: str
     nearest: str
@@ -40,19 +41,25 @@ class Resize:
     roi: Sequence[tuple[float, float]] = field(default_factory=list)
 
 
+def scaled(size: Any, scale: float) -> Any:
+    """⌊size · scale⌋; a dynamic size takes whole scales.
+
+    Raises:
+        Unsupported: A dynamic size and a fraction.
+    """
+    if not isinstance(size, DimExpr):
+        return math.floor(size * scale)
+    if not scale.is_integer():
+        raise Unsupported(f"scales a dynamic size by {scale}")
+    return size * int(scale)
+
+
 def resized(x: Any, plan: Resize) -> Any:
     """The tensor sampled as the plan says."""
-    old = [int(size) for size in b.shape(x)]
+    old = list(b.shape(x))
     if plan.mode not in ("nearest", "linear", "cubic"):
         raise Unsupported(f"has mode {plan.mode!r}")
-    whole = all(
-        float(scale * size).is_integer()
-        for scale, size in zip(plan.scales, old, strict=True)
-    )
-    fits = plan.coordinates in _COORDINATES and not plan.exclude_outside
-    # The standard repeats the border under a widened kernel; ix.resize leaves it out.
-    fits = fits and not (plan.antialias and min(plan.scales) < 1)
-    if not fits or (plan.coordinates == "align_corners" and not whole):
+    if not _has_op(plan, old):
         return _by_matrices(x, plan, old)
     return b.resize(
         x,
@@ -66,15 +73,31 @@ def resized(x: Any, plan: Resize) -> Any:
     )
 
 
-def _by_matrices(x: Any, plan: Resize, old: Sequence[int]) -> Any:
+def _has_op(plan: Resize, old: Sequence[Any]) -> bool:
+    """Whether `ix.resize` computes what the plan says."""
+    if plan.coordinates not in _COORDINATES or plan.exclude_outside:
+        return False
+    # The standard repeats the border under a widened kernel; ix.resize leaves it out.
+    if plan.antialias and min(plan.scales) < 1:
+        return False
+    # The standard aligns the corners of the exact size, before it is rounded down.
+    return plan.coordinates != "align_corners" or all(
+        isinstance(size, DimExpr) or float(scale * size).is_integer()
+        for scale, size in zip(plan.scales, old, strict=True)
+    )
+
+
+def _by_matrices(x: Any, plan: Resize, old: Sequence[Any]) -> Any:
     """Each axis multiplied by its weights; float results of the input's type."""
     dtype = b.dtype(x)
     if dtype.kind in "iub":
         raise Unsupported(f"resizes {dtype} by {plan.coordinates}")
     for axis, (before, after) in enumerate(zip(old, plan.sizes, strict=True)):
         region = plan.roi[axis] if axis < len(plan.roi) else (0.0, 1.0)
-        if before == after and region == (0.0, 1.0) and plan.scales[axis] == 1.0:
+        if same(before, after) and region == (0.0, 1.0) and plan.scales[axis] == 1.0:
             continue
+        if isinstance(before, DimExpr) or isinstance(after, DimExpr):
+            raise Unsupported(f"resizes a dynamic size by {plan.coordinates}")
         if before * after > _MAX_WEIGHTS:
             raise Unsupported(f"resizes {before} to {after} by {plan.coordinates}")
         place = _places(before, after, plan.scales[axis], plan.coordinates, region)

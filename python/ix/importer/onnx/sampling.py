@@ -1,7 +1,8 @@
 """Reading an image between its pixels: the core of GridSample, RoiAlign, DeformConv.
 
-An image is x[n, c, s0, s1, …]; a place is one coordinate for each spatial axis, in
-pixels, each place[n, p] or broadcasting to it. The result is [n, c, p].
+An image is x[n, c, s0, s1, …] of static spatial sizes. A place is one coordinate for
+each spatial axis, in pixels, each place[n, p] or broadcasting to it. The result is
+[n, c, p].
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def sample(x: Any, places: Sequence[Any], mode: str, padding: str, align: bool) 
 
 def pixel(x: Any, places: Sequence[Any], padding: str, align: bool) -> Any:
     """The image at whole places (floats without a fraction), [n, c, p]."""
-    n, c, *sizes = (int(size) for size in b.shape(x))
+    n, c, *sizes = b.shape(x)
     inside: Any = None
     flat: Any = np.zeros((1, 1), np.int64)
     for place, size in zip(places, sizes, strict=True):

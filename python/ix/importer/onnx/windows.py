@@ -97,7 +97,7 @@ def _same(
 ) -> tuple[list[int], list[int]]:
     """Padding that gives ⌈size / stride⌉ windows; the odd one goes to the end."""
     low, high = [], []
-    sizes = node.sizes(0)[2:]
+    sizes = node.spatial(0)
     for size, reach, step, gap in zip(sizes, kernel, strides, dilations, strict=True):
         windows = -(-size // step)
         total = max((windows - 1) * step + (reach - 1) * gap + 1 - size, 0)
@@ -121,7 +121,7 @@ def _ceil(
     A window that starts in the padding after the input is left out.
     """
     extra = []
-    for axis, size in enumerate(node.sizes(0)[2:]):
+    for axis, size in enumerate(node.spatial(0)):
         reach = (kernel[axis] - 1) * dilations[axis] + 1
         span = size + low[axis] + high[axis] - reach
         windows = -(-span // strides[axis]) + 1
