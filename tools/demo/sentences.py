@@ -69,7 +69,7 @@ def tokenize(sentences: list[str], length: int) -> tuple[np.ndarray, np.ndarray]
     except ImportError:
         raise InputError(
             "ix demo needs the package tokenizers, but it is not installed; run: "
-            "pip install 'ix-compiler[demo]'"
+            "pip install tokenizers"
         ) from None
     tokenizer: Any = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.enable_truncation(length)
