@@ -69,6 +69,7 @@ def _is_simple(kernel: Kernel, anchor: Any, match: Convolution) -> bool:
         and max(len(match.groups), len(match.outputs), len(match.inputs)) <= 1
         and (bool(match.outputs) or bool(match.groups))
         and DYNAMIC not in filter_.type.shape
+        and ir.FloatType(filter_.type.element_type).width >= 16  # f8 is bytes
         and all(axis is not None for axis in match.filter_axes)
         and all(axis is not None for axis in match.out_axes)
     )

@@ -132,6 +132,29 @@ def test_convolutions(layout, groups):
     check(body, [x], constants=[*filters, random([8])], dynamic=True)
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "third"),
+    [
+        ("f64", "f64", "f64"),
+        ("f16", "f16", "f16"),
+        ("bf16", "bf16", "bf16"),
+        ("f8E5M2", "f8E5M2", "f8E5M2"),
+        ("i8", "i8", "i32"),
+        ("ui8", "i4", "i32"),
+    ],
+)
+def test_convolutions_of_other_types(first, second, third):
+    def body(x, conv, transpose, bias):
+        return [
+            ix.ConvOp.build(x, conv, bias, groups=2, padding_low=[1, 1]),
+            ix.ConvTransposeOp.build(x, transpose, bias, groups=2, strides=[2, 3]),
+        ]
+
+    filters = [random([6, 2, 3, 3], second), random([4, 3, 3, 2], second)]
+    constants = [*filters, random([6], third)]
+    check(body, [random([2, 4, 5, 6], first)], constants=constants)
+
+
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 def test_pools(layout):
     def body(x):
