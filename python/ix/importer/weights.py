@@ -38,15 +38,25 @@ def _view_of_torch(tensor: Any) -> np.ndarray[Any, Any]:
     return tensor.numpy()
 
 
+def _identity(array: Any) -> Any:
+    """What is equal for two views of the same elements, while both are alive."""
+    if isinstance(array, np.ndarray):
+        data = array.__array_interface__["data"][0]
+        return (data, array.shape, array.strides, array.dtype)
+    if hasattr(array, "data_ptr"):  # torch
+        return (array.data_ptr(), tuple(array.shape), array.stride(), array.dtype)
+    return id(array)
+
+
 class Weights(Mapping[str, Any]):
     """An ordered mapping from parameter name to array-like.
 
-    The same object added twice keeps its first name, so tied weights are stored once.
+    The same memory added twice keeps its first name, so tied weights are stored once.
     """
 
     def __init__(self) -> None:
         self._arrays: dict[str, Any] = {}
-        self._names: dict[int, str] = {}  # id of the array → its first name
+        self._names: dict[Any, str] = {}  # identity of the memory → its first name
 
     def __getitem__(self, name: str) -> Any:
         return self._arrays[name]
@@ -58,17 +68,19 @@ class Weights(Mapping[str, Any]):
         return len(self._arrays)
 
     def add(self, array: Any, name: str | None = None) -> str:
-        """Adds an array without a copy and returns its name.
+        """Adds an array without a copy and returns the name that it has.
 
         Args:
             array: Anything that `as_array` takes.
-            name: The wanted name; by default `constant_<n>`.
+            name: The wanted name; by default `constant_<n>`. Memory that is there
+                already keeps its own.
 
         Raises:
             ModelImportError: Another array has that name.
         """
-        known = self._names.get(id(array))
-        if known is not None and (name is None or name == known):
+        identity = _identity(array)
+        known = self._names.get(identity)
+        if known is not None:
             return known
         if name is None:
             name = f"constant_{len(self._arrays)}"
@@ -77,7 +89,7 @@ class Weights(Mapping[str, Any]):
                 f"parameter '{name}' needs a name of its own, but two arrays have it"
             )
         self._arrays[name] = array
-        self._names.setdefault(id(array), name)
+        self._names[identity] = name
         return name
 
     def array(self, name: str) -> np.ndarray[Any, Any]:

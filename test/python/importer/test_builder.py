@@ -333,6 +333,19 @@ def test_parameters_are_not_copied() -> None:
     assert program.weights.array("layer.weight")[0, 0] == 3
 
 
+def test_tied_weights_are_stored_once() -> None:
+    array, tensor = draw(32, 64), torch.zeros(32, 64)
+    with Module("weights") as module:
+        first = module.parameter(array, "embedding")
+        assert module.parameter(array[:], "head") is first
+        assert module.parameter(array.T) is not first
+        assert module.parameter(array.T) is module.parameter(array.T)
+        shared = module.parameter(tensor, "a")
+        assert module.parameter(tensor.detach(), "b") is shared
+        program = module.finish([("y", first)])
+    assert list(program.weights) == ["embedding", "constant_1", "a"]
+
+
 def test_locations_can_be_named() -> None:
     with Module("locations") as module:
         x = module.argument("x", (4,), np.float32)
