@@ -10,6 +10,7 @@ from typing import Any
 from ix.errors import InputError
 from ix.passes.framework import Instrumentation, Stage
 from ix.passes.graph.cancel_movement import cancel_movement
+from ix.passes.graph.choose_layout import choose_layout
 from ix.passes.graph.decompose_attention import decompose_attention
 from ix.passes.graph.decompose_conv_transpose import decompose_conv_transpose
 from ix.passes.graph.fold_batch_norm import fold_batch_norm
@@ -54,6 +55,7 @@ STAGES: tuple[Stage, ...] = (
             decompose_attention,
             # Before transposed convolutions lose their channel axis.
             fold_batch_norm,
+            choose_layout,
             decompose_conv_transpose,
             merge_sibling_matmuls,
             cancel_movement,

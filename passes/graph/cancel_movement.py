@@ -50,9 +50,10 @@ def merge_transposes(op: ix.TransposeOp) -> ir.Value | None:
 def reshape_single_axes(op: ix.TransposeOp) -> ir.Value | None:
     shape = list(op.input.type.shape)
     moved = [axis for axis in op.permutation if shape[axis] != 1]
-    if moved != sorted(moved) or shape.count(DYNAMIC) > 0:
+    if moved != sorted(moved):
         return None
-    return ix.ReshapeOp.build(op.input, op.result.type.shape)
+    sizes = sizes_of(op.input)
+    return ix.ReshapeOp.build(op.input, [sizes[axis] for axis in op.permutation])
 
 
 @pattern(ix.ReshapeOp)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from ix.dialects import ix
-from ix.mlir import func, ir
+from ix.mlir import func, ir, op_key
 from ix.passes.framework import module_pass
 
 _LEAVES = (ix.ParameterOp, ix.ConstantOp)
@@ -104,7 +104,7 @@ class _Constants:
         operations = function.entry_block.operations
         self.end = operations[len(operations) - 1].operation
         self.returned = list(self.end.operands)
-        self.copies: dict[Any, Any] = {}
+        self.copies: dict[int, Any] = {}
 
     def move(self, value: ir.Value) -> None:
         """Computes a value of @main here, and gives @main the parameter of it."""
@@ -120,13 +120,13 @@ class _Constants:
         number = ir.OpResult(value).result_number
         if isinstance(op.opview, ix.ParameterOp) and op.opview.name.startswith("@"):
             return self.returned[int(op.opview.name[1:])]
-        if op not in self.copies:
+        if op_key(op) not in self.copies:
             operands = [self._copied(operand) for operand in op.operands]
             copy = op.clone(ip=ir.InsertionPoint(self.end))
             for place, operand in enumerate(operands):
                 copy.operands[place] = operand
-            self.copies[op] = copy
-        return self.copies[op].operation.results[number]
+            self.copies[op_key(op)] = copy
+        return self.copies[op_key(op)].operation.results[number]
 
     def finish(self) -> None:
         """Writes the new return and the function's type."""

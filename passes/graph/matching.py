@@ -75,23 +75,23 @@ def sole_user(value: ir.Value) -> Any | None:
     return first.owner.opview
 
 
-def is_constant(value: ir.Value, known: dict[Any, bool] | None = None) -> bool:
+def is_constant(value: ir.Value) -> bool:
     """Whether a value depends on parameters and constants alone.
 
-    Args:
-        known: Answers by op, kept by the caller while the IR does not change.
+    It looks at a limited number of ops, for activations may come from thousands.
     """
-    if isinstance(value.owner, ir.Block):
-        return False
-    known = {} if known is None else known
-    op = value.owner
-    if op not in known:
-        view = op.opview
-        known[op] = isinstance(view, ix.ParameterOp | ix.ConstantOp) or (
-            isinstance(view, ix.IxOp)
-            and all(is_constant(operand, known) for operand in op.operands)
-        )
-    return known[op]
+    pending = [value]
+    for _ in range(_MOST_CONSTANT_OPS):
+        op = defining_op(pending.pop())
+        if not isinstance(op, ix.IxOp):
+            return False
+        pending += op.operands
+        if not pending:
+            return True
+    return False
+
+
+_MOST_CONSTANT_OPS = 100
 
 
 def sizes_of(value: ir.Value) -> list[int | ir.Value]:

@@ -47,23 +47,18 @@ class _Branch:
 @module_pass("ix-merge-sibling-matmuls")
 def merge_sibling_matmuls(module: Any) -> None:
     """Joins the parameters of matmuls that read one value, and slices the product."""
-    known: dict[Any, bool] = {}
     families: dict[Any, list[Any]] = {}
     for op in ops_in(module, ix.MatmulOp):
-        if _is_projection(op, known):
+        if _is_projection(op):
             families.setdefault(_family(op), []).append(op)
     for siblings in families.values():
         if len(siblings) > 1:
             with siblings[0].location:
-                _merge([_branch(op, known) for op in siblings], known)
+                _merge([_branch(op) for op in siblings])
 
 
-def _is_projection(op: ix.MatmulOp, known: dict[Any, bool]) -> bool:
-    return (
-        op.b.type.rank == 2
-        and is_constant(op.b, known)
-        and not is_constant(op.a, known)
-    )
+def _is_projection(op: ix.MatmulOp) -> bool:
+    return op.b.type.rank == 2 and is_constant(op.b) and not is_constant(op.a)
 
 
 def _family(op: ix.MatmulOp) -> tuple[Any, ...]:
@@ -72,20 +67,20 @@ def _family(op: ix.MatmulOp) -> tuple[Any, ...]:
     return (op.operation.block, op.a, op.transpose_a, op.transpose_b, *types)
 
 
-def _branch(op: ix.MatmulOp, known: dict[Any, bool]) -> _Branch:
+def _branch(op: ix.MatmulOp) -> _Branch:
     user = sole_user(op.result)
     if isinstance(user, ix.AddOp):
         for product, bias in commuted(user):
             if (
                 product == op.result
                 and list(bias.type.shape) == [op.result.type.shape[-1]]
-                and is_constant(bias, known)
+                and is_constant(bias)
             ):
                 return _Branch(op, user, bias)
     return _Branch(op, None, None)
 
 
-def _merge(branches: Sequence[_Branch], known: dict[Any, bool]) -> None:
+def _merge(branches: Sequence[_Branch]) -> None:
     """Replaces the branches by slices of one product."""
     first = branches[0].matmul
     for branch in branches:

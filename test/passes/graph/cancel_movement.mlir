@@ -24,9 +24,10 @@ func.func @transpose_of_single_axes(%x: tensor<1x3x4xf32>) -> tensor<3x1x4xf32> 
   return %0 : tensor<3x1x4xf32>
 }
 
-// CHECK-LABEL: func.func @transpose_of_unknown_axes_stays
-// CHECK-NEXT: "ix.transpose"
-func.func @transpose_of_unknown_axes_stays(%x: tensor<1x?x4xf32>) -> tensor<?x1x4xf32> {
+// CHECK-LABEL: func.func @transpose_of_single_and_unknown_axes
+// CHECK-NEXT: %[[N:.*]] = "ix.dim"(%arg0) {axis = 1 : i64}
+// CHECK-NEXT: "ix.reshape"(%arg0, %[[N]])
+func.func @transpose_of_single_and_unknown_axes(%x: tensor<1x?x4xf32>) -> tensor<?x1x4xf32> {
   %0 = "ix.transpose"(%x) {permutation = [1, 0, 2]} : (tensor<1x?x4xf32>) -> tensor<?x1x4xf32>
   return %0 : tensor<?x1x4xf32>
 }
