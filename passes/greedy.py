@@ -155,11 +155,15 @@ class Rewriter:
 
     def revisit(self, op: Any) -> None:
         """Looks at an op again, because something near it has changed."""
-        key = op_key(op)
+        self._revisit(op_key(op), op)
+
+    def _revisit(self, key: int, op: Any) -> None:
         self._known.add(key)
-        if key not in self._pending and self._patterns_of(op):
-            self._pending[key] = op.operation.opview
-            self._queue.append(key)
+        if key not in self._pending:
+            view = op.operation.opview
+            if self._patterns_of(view):
+                self._pending[key] = view
+                self._queue.append(key)
 
     # The driver.
 
@@ -194,7 +198,7 @@ class Rewriter:
         self._erased.clear()
         for key, op in found.items():
             if key in self._known:
-                self.revisit(op)
+                self._revisit(key, op)
 
     def _visit(self, op: Any) -> None:
         for candidate in self._patterns_of(op):
@@ -226,8 +230,8 @@ class Rewriter:
             for use in output.uses:
                 self.revisit(use.owner)
 
-    def _patterns_of(self, op: Any) -> tuple[Pattern, ...]:
-        kind = type(op.operation.opview)
+    def _patterns_of(self, view: Any) -> tuple[Pattern, ...]:
+        kind = type(view)
         if kind not in self._by_class:
             self._by_class[kind] = tuple(
                 each for each in self._patterns if issubclass(kind, each.classes)

@@ -102,16 +102,12 @@ def op_key(op: Any) -> int:
 
     `hash(op)` is no such number: it changes with the op's operands.
     """
-    capsule = op.operation._CAPIPtr
-    return int(_capsule_pointer(capsule, _capsule_name(capsule)))
+    return int(_address(op.operation._CAPIPtr, b"torch_mlir.ir.Operation._CAPIPtr"))
 
 
-_capsule_name = ctypes.pythonapi.PyCapsule_GetName
-_capsule_name.restype = ctypes.c_char_p
-_capsule_name.argtypes = [ctypes.py_object]
-_capsule_pointer = ctypes.pythonapi.PyCapsule_GetPointer
-_capsule_pointer.restype = ctypes.c_void_p
-_capsule_pointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
+_address = ctypes.pythonapi.PyCapsule_GetPointer
+_address.restype = ctypes.c_void_p
+_address.argtypes = [ctypes.py_object, ctypes.c_char_p]
 
 
 def ops_in(root: Any, kind: type | tuple[type, ...] | None = None) -> Iterator[Any]:
