@@ -118,7 +118,7 @@ def kernel(
                 *buffers, low, high = op.arguments
                 emit(Builder(TARGET), *buffers, low=low, high=high)
                 func.ReturnOp([])
-        PassManager.parse(LOWER).run(module.operation)
+        PassManager.parse(f"builtin.module({LOWER})").run(module.operation)
         code = load_object(compile_object(to_llvm_ir(module), TARGET))
     spent = (time.perf_counter() - start) * 1e3
     pointers = [array.ctypes.data for array in (*arrays, scratch)]

@@ -139,7 +139,7 @@ def compiled(name: str, size: int, bits: int) -> LoadedCode:
                 vector.store(getattr(vector_math, name)(*operands), output, at)
                 scf.YieldOp([])
             func.ReturnOp([])
-        PassManager.parse(LOWER).run(module.operation)
+        PassManager.parse(f"builtin.module({LOWER})").run(module.operation)
         text = to_llvm_ir(module)
     return load_object(compile_object(text, Target.parse("cpu")))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ix.errors import InputError
+from ix.passes.cpu.kernel_object import LOWER
 from ix.passes.framework import Instrumentation, Stage
 from ix.passes.graph.cancel_movement import cancel_movement
 from ix.passes.graph.choose_layout import choose_layout
@@ -27,6 +28,7 @@ from ix.passes.graph.recognize_softmax import recognize_softmax
 from ix.passes.graph.simplify_algebra import simplify_algebra
 from ix.passes.graph.split_to_slices import split_to_slices
 from ix.passes.linalg.lower_to_linalg import lower_to_linalg
+from ix.passes.schedule.emit_loops import emit_loops
 from ix.passes.schedule.form_kernels import form_kernels
 
 __all__ = ["STAGES", "lower_to", "stages_through"]
@@ -68,6 +70,9 @@ STAGES: tuple[Stage, ...] = (
     Stage("sparsity", "ix → ix: a sparse encoding for each weight that has one", []),
     Stage("linalg", "ix → linalg on tensors", [lower_to_linalg, "cse", "canonicalize"]),
     Stage("schedule", "linalg → kernels, one function each", [form_kernels]),
+    # The compiler itself lowers kernel by kernel from here on (compile_program.py).
+    Stage("loops", "kernels → loops and vectors on memrefs", [emit_loops]),
+    Stage("llvm", "loops → llvm", [LOWER]),
 )
 
 

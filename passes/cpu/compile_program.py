@@ -19,7 +19,7 @@ from ix.passes.cpu.entry import entry_ir
 from ix.passes.cpu.kernel_object import kernel_ir
 from ix.passes.cpu.object_code import compile_object
 from ix.passes.cpu.thread_pool import pool_ir
-from ix.passes.schedule.emit_loops import loops_of
+from ix.passes.schedule.choose_rule import loops_of
 from ix.passes.schedule.form_kernels import declared_dims
 from ix.passes.schedule.kernel import Kernel, Packing
 from ix.passes.schedule.program import ConstantSource, host_program

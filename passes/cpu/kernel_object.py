@@ -19,7 +19,7 @@ from ix.runtime.sizes import Size
 __all__ = ["CHUNK_NS", "LOWER", "SERIAL_NS", "kernel_ir", "size_ir"]
 
 LOWER = (
-    "builtin.module(canonicalize,cse,loop-invariant-code-motion,"
+    "canonicalize,cse,loop-invariant-code-motion,"
     "arith-expand{include-bf16=true},"
     "convert-scf-to-cf,expand-strided-metadata,lower-affine,"
     "convert-math-to-llvm,convert-math-to-libm,"
@@ -28,7 +28,7 @@ LOWER = (
     "finalize-memref-to-llvm,convert-arith-to-llvm,convert-index-to-llvm,"
     "convert-ub-to-llvm,"
     "convert-func-to-llvm{use-bare-ptr-memref-call-conv=1},convert-cf-to-llvm,"
-    "canonicalize,cse,reconcile-unrealized-casts)"
+    "canonicalize,cse,reconcile-unrealized-casts"
 )
 
 CHUNK_NS = 10_000
@@ -50,7 +50,9 @@ def kernel_ir(code: KernelCode, pointers: int, sizes: int) -> tuple[str, str]:
         pointers: Buffers of @body, scratch included.
         sizes: Size arguments.
     """
-    PassManager.parse(LOWER, code.module.context).run(code.module.operation)
+    PassManager.parse(f"builtin.module({LOWER})", code.module.context).run(
+        code.module.operation
+    )
     text = to_llvm_ir(code.module)
     wrapped = text + _launcher(code, pointers, sizes)
     digest = hashlib.sha256(f"{wrapped}|{code.level}".encode()).hexdigest()[:16]

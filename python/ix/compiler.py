@@ -22,7 +22,7 @@ from ix.importer.program import Program
 from ix.importer.weights import Weights
 from ix.mlir import ir, ops_in
 from ix.passes.cpu.compile_program import CpuProgram, compile_cpu
-from ix.passes.pipeline import STAGES, stages_through
+from ix.passes.pipeline import stages_through
 from ix.passes.schedule.form_kernels import main_of, main_sizes
 from ix.program_cache import load_program, program_digest, store_program
 from ix.runtime.arrays import aligned_copy
@@ -126,7 +126,7 @@ def _compile(module: Any, target: Target, disk: DiskCache | None) -> CpuProgram:
     """Runs the stages, then the code generator."""
     signature = _Signature(module)
     dump = knobs.dump_folder()
-    for number, stage in enumerate(STAGES):
+    for number, stage in enumerate(stages_through("schedule")):
         stage.run(module)
         if dump is not None:
             dump.mkdir(parents=True, exist_ok=True)

@@ -66,7 +66,7 @@ class NativeKernel:
         with ir.Context(), ir.Location.unknown():
             module = self._build(emit, buffers, element, dims)
             assert module.operation.verify()
-            PassManager.parse(LOWER).run(module.operation)
+            PassManager.parse(f"builtin.module({LOWER})").run(module.operation)
             text = to_llvm_ir(module)
         self.code = load_object(compile_object(text, self.target))
         kinds = [ctypes.c_void_p] * (len(buffers) + 1) + [ctypes.c_int64] * (2 + dims)

@@ -52,7 +52,7 @@ def compiled(
         module = ir.Module.create()
         with ir.InsertionPoint(module.body):
             _emit_map(getattr(vector_math, name), arguments, lanes, bits)
-        PassManager.parse(LOWER).run(module.operation)
+        PassManager.parse(f"builtin.module({LOWER})").run(module.operation)
         text = to_llvm_ir(module)
     code = load_object(compile_object(text, Target.parse(target)))
     pointers = [ctypes.c_void_p] * (arguments + 1)
