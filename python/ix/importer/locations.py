@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from itertools import islice
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 from ix.mlir import ir
@@ -26,9 +26,26 @@ def user_frame() -> FrameType | None:
 def position(frame: FrameType) -> tuple[str, int, int]:
     """File, line and column (from 1) of the expression that a frame evaluates."""
     code = frame.f_code
-    spot = next(islice(code.co_positions(), frame.f_lasti // 2, None), None)
-    line, _, column, _ = spot if spot is not None else (None, None, None, None)
-    return code.co_filename, line or frame.f_lineno, (column or 0) + 1
+    return code.co_filename, frame.f_lineno, _columns(code, frame.f_lasti)
+
+
+def error_position(error: BaseException) -> str:
+    """`file:line:col` of the user's innermost frame that an exception passed."""
+    found = ""
+    step = error.__traceback__
+    while step is not None:
+        module = step.tb_frame.f_globals.get("__name__") or ""
+        if module.partition(".")[0] not in _OWN_PACKAGES:
+            code = step.tb_frame.f_code
+            column = _columns(code, step.tb_lasti)
+            found = f"{code.co_filename}:{step.tb_lineno}:{column}"
+        step = step.tb_next
+    return found
+
+
+def _columns(code: CodeType, instruction: int) -> int:
+    spot = next(islice(code.co_positions(), instruction // 2, None), None)
+    return 1 if spot is None or spot[2] is None else spot[2] + 1
 
 
 def user_position() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from pathlib import Path
 from typing import Any
@@ -251,12 +252,16 @@ def test_the_message_names_the_users_line() -> None:
     def function(x: Any) -> Any:
         return bool(x)  # the line
 
-    line = next(
-        number
-        for number, text in enumerate(Path(__file__).read_text().splitlines(), 1)
-        if text.endswith("# the line")
+    def product(x: Any) -> Any:
+        return [row @ x for row in x] + [x @ x]  # the second line
+
+    lines = Path(__file__).read_text().splitlines()
+    one, two = (
+        1 + next(at for at, text in enumerate(lines) if text.endswith(mark))
+        for mark in ("# the line", "# the second line")
     )
-    refused(function, match=f"test_trace_semantics.py:{line}:")
+    refused(function, match=rf"test_trace_semantics.py:{one}:16: error: a Python bool")
+    refused(product, match=rf"test_trace_semantics.py:{two}:17: error: 'matmul' needs")
 
 
 @pytest.mark.parametrize(
@@ -410,6 +415,8 @@ def test_attributes_of_an_array() -> None:
     def function(x: Any) -> Any:
         assert (x.shape, x.ndim, x.size, len(x)) == ((3, 4), 2, 12, 3)
         assert (x.dtype, x.itemsize, x.nbytes) == (np.float32, 4, 48)
+        assert copy.copy(x) is not x
+        assert copy.deepcopy(x).shape == x.shape
         assert (np.shape(x), np.ndim(x), np.size(x, 0)) == ((3, 4), 2, 3)
         assert np.result_type(x, 1.0) == np.float32
         assert np.result_type(x, np.float64) == np.float64

@@ -8,6 +8,7 @@ from typing import Any
 from ix.errors import InputError
 from ix.importer import builder as b
 from ix.importer.builder.values import mark_weak
+from ix.importer.locations import error_position
 from ix.importer.program import Module, Program
 from ix.importer.trace.arguments import Call, Leaf, Parameters, describe
 from ix.importer.trace.pytree import Tree, flatten
@@ -64,8 +65,7 @@ def trace_call(
         tracers = [_argument(module, leaf) for leaf in leaves]
         args, kwargs = call.rebuild(tracers)
         del tracers
-        result = function(*args, **kwargs)
-        outputs, tree = flatten(result)
+        outputs, tree = flatten(_run(function, args, kwargs))
         values = [_output(each) for each in outputs]
         names = output_names(tree)
         return module.finish(
@@ -73,6 +73,17 @@ def trace_call(
             input_tree=call.tree,
             output_tree=tree,
         )
+
+
+def _run(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """The function's result; an `InputError` gets the line that it comes from."""
+    try:
+        return function(*args, **kwargs)
+    except InputError as error:
+        where = error_position(error)
+        if where and not str(error).startswith(where.rpartition(":")[0]):
+            error.args = (f"{where}: error: {error}",)
+        raise
 
 
 def _described(call: Call, dims: Mapping[str, Any]) -> list[Leaf]:

@@ -90,8 +90,6 @@ METHODS: dict[str, Method] = {
     "conjugate": copy,
     "copy": copy,
     "__array_namespace__": lambda self, api_version=None: np,
-    "__copy__": copy,
-    "__deepcopy__": lambda self, memo: copy(self),
     "cumprod": _through(np.cumprod),
     "cumsum": _through(np.cumsum),
     "diagonal": _through(np.diagonal),

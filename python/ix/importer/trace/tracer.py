@@ -324,10 +324,8 @@ class Tracer:
         self._refuse("an actual array (DLPack)", "use NumPy functions")
 
     def _refuse(self, needed: str, remedy: str) -> NoReturn:
-        from ix.importer.locations import user_position
-
         raise InputError(
-            f"{user_position()}: {needed} is needed here, but this array of shape "
+            f"{needed} is needed here, but this array of shape "
             f"{self.shape} and dtype {self.dtype} is only known when the program runs; "
             f"{remedy}"
         )
@@ -343,6 +341,12 @@ class Tracer:
             f"an array that is traced has no attribute {name!r}"
             + ("; ix does not support it" if hasattr(np.ndarray, name) else "")
         )
+
+    def __copy__(self) -> Tracer:
+        return Tracer(self.value)
+
+    def __deepcopy__(self, memo: Any) -> Tracer:
+        return Tracer(self.value)
 
     def __repr__(self) -> str:
         return f"Tracer(shape={self.shape}, dtype={self.dtype})"
