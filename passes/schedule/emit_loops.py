@@ -3,12 +3,12 @@
     %0 = call @kernel_0(%x)     →    %t0 = memref.view %arena[…]
     %1 = call @kernel_0(%0)          call @kernel_0(%x, %t0, %scratch, %low, %high)
 
-The forms of the code that runs, for reading and for `ix-opt`: the compiler itself lowers
-kernel by kernel, so that equal kernels of all programs share one object, and hands each
-its items through the thread pool. Here every call runs all of its kernel's items.
+This is for reading, and for `ix-opt`: the compiler itself lowers kernel by kernel, so
+that equal kernels of all programs share one object, and hands out their items through
+the thread pool. Here every call runs all items of its kernel.
 
-@main takes inputs, outputs, constants (packed as the kernels read them), the arena, scratch
-of one thread, and the declared dimensions.
+@main takes inputs, outputs, constants (packed as the kernels read them), the arena,
+scratch of one thread, and the declared dimensions.
 """
 
 from __future__ import annotations

@@ -34,6 +34,9 @@ from ix.target import Target
 
 __all__ = ["code_of", "compile_program", "lower", "parse_target"]
 
+SHARED_BYTES = 1 << 20
+"""Weights from here on that kernels read as they are keep the caller's memory."""
+
 
 def parse_target(text: str | Target) -> Target:
     """A target from its name; "cpu" is this host."""
@@ -202,13 +205,20 @@ def _constants(compiled: CpuProgram, weights: Weights) -> list[np.ndarray]:
             array = weights.array(source.name)
         if source.packing is not None:
             array = source.packing.apply(array)
-        array = aligned_copy(np.asarray(array))
+        array = np.asarray(array)
+        if source.packing is not None or not _is_mapped(array):
+            array = aligned_copy(array)
         arrays.append(array)
         entries.append(
             Constant(entry.key, array.dtype.name, tuple(array.shape), source.name)
         )
     compiled.plan = dataclasses.replace(compiled.plan, constants=tuple(entries))
     return arrays
+
+
+def _is_mapped(array: np.ndarray) -> bool:
+    """Whether a large array can stay where it is: a mapped table is not copied."""
+    return bool(array.flags.c_contiguous) and array.nbytes >= SHARED_BYTES
 
 
 def _fold(text: str, weights: Weights) -> dict[str, np.ndarray]:

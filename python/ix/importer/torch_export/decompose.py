@@ -68,8 +68,13 @@ def _mutates(module: fx.GraphModule) -> bool:
     )
 
 
+_NOT_HELPFUL = "aten._fft_"
+"""Ops whose decompositions end in primitives that ix lacks as well."""
+
+
 def _table(unknown: set[Any]) -> dict[Any, Callable[..., Any]]:
     """What PyTorch decomposes the unknown ops to; those it cannot are left out."""
+    unknown = {op for op in unknown if not str(op).startswith(_NOT_HELPFUL)}
     if not unknown:
         return {}
     found = dict(torch._decomp.get_decompositions(list(unknown)))

@@ -103,14 +103,14 @@ class GraphImporter:
         target = node.target
         if str(target) in IGNORED or ("val" not in node.meta and not node.users):
             return None
-        if isinstance(node.meta.get("val"), torch.SymInt | int | torch.SymBool):
-            return self._number(node)
         args = self._arguments(node.args)
         kwargs = self._arguments(
             {k: v for k, v in node.kwargs.items() if k not in _PLACEMENT}
         )
         if _has_failed(args) or _has_failed(kwargs):
             return _FAILED
+        if isinstance(node.meta.get("val"), torch.SymInt | int | torch.SymBool):
+            return self._number(node)
         if target is operator.getitem:
             return self._element(node, *args)
         if isinstance(target, torch._ops.HigherOrderOperator):

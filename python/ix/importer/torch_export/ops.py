@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ix.importer.torch_export.call import Handler
+from ix.importer.torch_export.ops_activation import ACTIVATION
 from ix.importer.torch_export.ops_contraction import CONTRACTION
 from ix.importer.torch_export.ops_creation import CREATION
 from ix.importer.torch_export.ops_elementwise import ELEMENTWISE
@@ -15,6 +16,7 @@ from ix.importer.torch_export.ops_reduction import REDUCTION
 __all__ = ["HANDLERS", "IGNORED"]
 
 HANDLERS: dict[str, Handler] = {
+    **ACTIVATION,
     **CONTRACTION,
     **CREATION,
     **ELEMENTWISE,
