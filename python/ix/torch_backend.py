@@ -75,7 +75,8 @@ def ix(
             "it needs gradients; call the model under torch.inference_mode()",
             len(module.graph.nodes),
         )
-        return module.forward
+        eager: Callable[..., Any] = module.forward
+        return eager
 
     def compile_inference(graph: fx.GraphModule, inputs: Sequence[Any]) -> Any:
         call = _Graph(graph, chosen, _static_places(len(inputs)))
@@ -86,7 +87,8 @@ def ix(
         inference_compiler=compile_inference,
         decompositions=decompositions(),
     )
-    return compiler(module, example_inputs)
+    compiled: Callable[..., Any] = compiler(module, example_inputs)
+    return compiled
 
 
 def _options(given: Mapping[str, Any]) -> Options:

@@ -119,7 +119,7 @@ class TorchModel:
                     f"argument {at} of the model needs to be {value!r}, which it was "
                     f"compiled for, but it is {leaves[at]!r}; compile it again"
                 )
-        return leaves
+        return list(leaves)
 
     def _result(self, outputs: list[Any], leaves: Sequence[Any]) -> Any:
         arrays = any(isinstance(leaf, np.ndarray) for leaf in leaves)

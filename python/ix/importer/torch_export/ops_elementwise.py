@@ -7,7 +7,7 @@ from typing import Any
 
 from ix.importer import builder as b
 from ix.importer import promotion
-from ix.importer.torch_export.call import Call, Handler, NotSupported
+from ix.importer.torch_export.call import Call, Handler
 
 __all__ = ["ELEMENTWISE"]
 
