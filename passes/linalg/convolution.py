@@ -57,6 +57,7 @@ def lower_conv(op: ix.ConvOp, operands: list[ir.Value]) -> Lowered:
 def lower_conv_transpose(op: ix.ConvTransposeOp, operands: list[ir.Value]) -> Lowered:
     x, filter = _named_image(op, operands[0]), _named_filter(op, operands[1], "i", "o")
     sizes: dict[str, Size] = {"n": x.size("n")}
+    lengths = _result_lengths(op, x)
     places, low, high, cuts = {}, [], [], []
     for at, stride in enumerate(op.strides):
         reach = (filter.size(f"k{at}") - 1) * op.dilations[at] + 1
@@ -68,11 +69,14 @@ def lower_conv_transpose(op: ix.ConvTransposeOp, operands: list[ir.Value]) -> Lo
         low.append(max(pieces - 1 - first, 0))
         high.append(max(ahead, 0))
         cuts.append(cut)
-        sizes[f"p{at}"] = plus(x.size(f"p{at}"), ahead - first)
+        size = x.size(f"p{at}")
+        sizes[f"p{at}"] = plus(size, ahead - first)
         sizes[f"r{at}"] = stride
+        # Places of the input that no kept element reads: a loop would run over them.
+        unread = max(first - (pieces - 1), 0)
+        x = _cut_axis(x, f"p{at}", unread, plus(size, min(ahead, 0) - unread))
         factors = {f"p{at}": 1} | ({f"k{at}": -1} if pieces > 1 else {})
-        places[f"p{at}"] = Affine(factors, first + low[-1])
-    lengths = _result_lengths(op, x)
+        places[f"p{at}"] = Affine(factors, pieces - 1)
     x = _padded_image(x, low, high)
     x, filter = _grouped(op, x, filter)
     total = _contracted(op, x, filter, sizes, places)
@@ -167,7 +171,7 @@ def _cut_axis(tensor_: Named, name: str, start: int, size: Size) -> Named:
     """A contiguous part of one axis."""
     sizes = sizes_of(tensor_.value)
     at = tensor_.axes.index(name)
-    if start == 0 and isinstance(size, int) and size == sizes[at]:
+    if start == 0 and (size is sizes[at] or size == sizes[at]):
         return tensor_
     sizes[at] = size
     shape = static_shape(sizes)
