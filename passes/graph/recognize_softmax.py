@@ -46,8 +46,10 @@ def _softmax(exponential: ir.Value, total: ir.Value) -> ir.Value | None:
 def recognize_log_softmax(op: ix.SubOp) -> ir.Value | None:
     log = behind(op.b, ix.LogOp)
     total = None if log is None else behind(log.input, ix.ReduceSumOp)
-    e = None if total is None else defining_op(total.input, ix.ExpOp)
-    if e is None or e.input != op.a or len(total.axes) != 1:
+    if total is None or len(total.axes) != 1:
+        return None
+    e = defining_op(total.input, ix.ExpOp)
+    if e is None or e.input != op.a:
         return None
     shape = list(op.a.type.shape)
     shape[total.axes[0]] = 1
