@@ -20,7 +20,7 @@ EXPRESSIONS = """
 x+1 x*y x.sum(0) x.mean() x.mean(0) x.var(0) x.std(0,ddof=1) x.max(0,keepdims=True) x@y.T x.T@x x@x.T
 np.maximum(x,0)@y.T x.reshape(-1) x.reshape(-1,2,3) x.reshape(x.shape[0],-1) x.reshape(2*x.shape[0],3)
 x.reshape(x.shape[0]*x.shape[1]//2,2) x[:,None]+y[None] x[:1] x[-1] x[-1:] x[1:] x[:-1] x[::2] x[::-1]
-x[::-2] x[:3] x[2:] x[-3:] x[:,1:4] x[...,::-1] x[x.shape[0]//2:] x[[0,-1]] x[np.array([0])] x[:,[1,2]]
+x[::-2] x[:3] x[2:] x[-3:] x[:,1:4] x[...,::-1] x[x.shape[0]//2:] x[[0,-1]] np.take(x,-1,0) x[x.argmax(0)-x.shape[0]] x[[-1,0],[0,-2]] x[x.argmin(0),-1] x[np.array([0])] x[:,[1,2]]
 np.concatenate([x,x]) np.concatenate([x,y]) np.stack([x,x]) np.vstack([x,y]) np.tile(x,(2,1)) np.tile(x,3)
 np.repeat(x,2,0) np.flip(x) np.roll(x,1,0) np.roll(x,-2) np.pad(x,((1,2),(0,0)))
 np.broadcast_to(x[0],x.shape) np.zeros_like(x) np.ones_like(y) np.argsort(x,0) np.sort(x,0) np.cumsum(x,0)

@@ -12,7 +12,6 @@ import numpy as np
 
 from ix.errors import InputError
 from ix.importer import promotion
-from ix.importer.builder import elementwise as e
 from ix.importer.builder import movement
 from ix.importer.builder.joining import stack
 from ix.importer.builder.movement import (
@@ -23,7 +22,6 @@ from ix.importer.builder.movement import (
 from ix.importer.builder.values import (
     as_value,
     broadcast_shapes,
-    cast,
     dtype,
     emit,
     is_constant,
@@ -32,7 +30,7 @@ from ix.importer.builder.values import (
     shape,
 )
 from ix.importer.dims import DimExpr, ceil_divide, is_size, maximum, minimum
-from ix.importer.promotion import BOOL, INT64
+from ix.importer.promotion import BOOL
 from ix.mlir import ir
 
 
@@ -236,45 +234,47 @@ def _advanced(
 
 
 def index_tuples(arrays: Sequence[Any], sizes: Sequence[Any]) -> Any:
-    """Broadcast index arrays stacked on a last axis, negative ones wrapped."""
-    wrapped = [wrap_indices(*pair) for pair in zip(arrays, sizes, strict=True)]
-    if all(is_constant(each) for each in wrapped):
+    """Broadcast index arrays stacked on a last axis."""
+    checked = [checked_indices(*pair) for pair in zip(arrays, sizes, strict=True)]
+    if all(is_constant(each) for each in checked):
         try:
-            return np.stack(np.broadcast_arrays(*wrapped), -1)
+            return np.stack(np.broadcast_arrays(*checked), -1)
         except ValueError:
             pass  # the builder names the shapes
-    common = broadcast_shapes("getitem", *(shape(each) for each in wrapped))
-    return stack([broadcast_to(each, common) for each in wrapped], -1)
+    common = broadcast_shapes("getitem", *(shape(each) for each in checked))
+    return stack([broadcast_to(each, common) for each in checked], -1)
 
 
-def wrap_indices(indices: Any, amount: Any) -> Any:
-    """Indices counted from the start: negative ones get the axis's size added.
+def checked_indices(indices: Any, amount: Any) -> Any:
+    """Indices as the ops take them: a negative one counts from the end.
+
+    Constant ones are made positive where the axis is static, so that one program has
+    one form.
 
     Raises:
         InputError: A constant index lies outside of the axis, or is no integer.
     """
-    if is_constant(indices):
-        array = np.asarray(indices)
-        if array.size == 0:
-            array = array.astype(np.int64)
-        if not np.issubdtype(array.dtype, np.integer):
-            raise InputError(f"an index needs integers, but its dtype is {array.dtype}")
-        array = array.astype(np.int64)
-        if isinstance(amount, DimExpr):
-            if (array >= 0).all():
-                return array
-            return wrap_indices(as_value(array), amount)
-        if ((array < -amount) | (array >= amount)).any():
+    if not is_constant(indices):
+        value = as_value(indices)
+        if not promotion.is_integer(dtype(value)):
             raise InputError(
-                f"an index needs to lie in [{-amount}, {amount}), but the indices "
-                f"reach from {array.min()} to {array.max()}"
+                f"an index needs integers, but its dtype is {dtype(value)}"
             )
-        return np.where(array < 0, array + amount, array)
-    value = as_value(indices)
-    if not promotion.is_integer(dtype(value)):
-        raise InputError(f"an index needs integers, but its dtype is {dtype(value)}")
-    value = cast(value, INT64)
-    return e.select(e.lt(value, 0), e.add(value, amount), value)
+        return value
+    array = np.asarray(indices)
+    if array.size == 0:
+        array = array.astype(np.int64)
+    if not np.issubdtype(array.dtype, np.integer):
+        raise InputError(f"an index needs integers, but its dtype is {array.dtype}")
+    array = array.astype(np.int64)
+    if isinstance(amount, DimExpr):
+        return array
+    if ((array < -amount) | (array >= amount)).any():
+        raise InputError(
+            f"an index needs to lie in [{-amount}, {amount}), but the indices "
+            f"reach from {array.min()} to {array.max()}"
+        )
+    return np.where(array < 0, array + amount, array)
 
 
 def take(x: Any, indices: Any, axis: int | None = None) -> Any:
@@ -286,9 +286,10 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     if axis is None:
         value, axis = movement.ravel(value), 0
     at = normalize_axis("take", axis, rank(value))
-    places = wrap_indices(indices, shape(value)[at])
+    places = checked_indices(indices, shape(value)[at])
     if is_constant(places) and places.ndim == 0:
         only = int(places)
+        only = only if only >= 0 else shape(value)[at] + only
         result = movement.slice_axis(value, at, only, only + 1)
         return movement.squeeze(result, at)
     places = as_value(places)
@@ -301,7 +302,7 @@ gather = take
 
 
 def embedding(indices: Any, table: Any) -> Any:
-    """Rows of a table[v, d] at integer indices; those must not be negative."""
+    """Rows of a table[v, d] at integer indices."""
     rows, places = as_value(table), as_value(indices)
     like = [*shape(places), *shape(rows)[1:]]
     return emit("gather", rows, places, axis=0, like=like)
@@ -313,7 +314,7 @@ def take_along_axis(x: Any, indices: Any, axis: int | None = -1) -> Any:
     if axis is None:
         value, axis = movement.ravel(value), 0
     at = normalize_axis("take_along_axis", axis, rank(value))
-    places = as_value(wrap_indices(indices, shape(value)[at]))
+    places = as_value(checked_indices(indices, shape(value)[at]))
     source, taken = list(shape(value)), list(shape(places))
     along, source[at], taken[at] = taken[at], 1, 1
     like = list(broadcast_shapes("take_along_axis", source, taken))
@@ -322,7 +323,7 @@ def take_along_axis(x: Any, indices: Any, axis: int | None = -1) -> Any:
 
 
 def gather_nd(x: Any, indices: Any, batch_dims: int = 0) -> Any:
-    """result[b, i, …] = x[b, *indices[b, i, :], …]; indices must not be negative."""
+    """result[b, i, …] = x[b, *indices[b, i, :], …]; negative: from the end."""
     value, places = as_value(x), as_value(indices)
     length = shape(places)[-1]
     like = [*shape(places)[:-1], *shape(value)[batch_dims + length :]]

@@ -13,10 +13,10 @@ from ix.importer.builder import movement
 from ix.importer.builder.indexing import (
     BasicIndex,
     basic_index,
+    checked_indices,
     expand_index,
     getitem,
     is_array,
-    wrap_indices,
 )
 from ix.importer.builder.joining import concat
 from ix.importer.builder.movement import broadcast_to, expand_dims, reshape
@@ -38,7 +38,7 @@ def scatter(
     """A copy of x with updates[…, i, …] at […, indices[…, i, …], …]."""
     value = as_value(x)
     at = normalize_axis("scatter", axis, rank(value))
-    places = as_value(wrap_indices(indices, shape(value)[at]))
+    places = as_value(checked_indices(indices, shape(value)[at]))
     written = broadcast_to(as_value(updates, dtype(value)), shape(places))
     return emit(
         "scatter",
@@ -52,7 +52,7 @@ def scatter(
 
 
 def scatter_nd(x: Any, indices: Any, updates: Any, reduction: str = "none") -> Any:
-    """A copy of x with updates[i, …] at indices[i, :]; those must not be negative."""
+    """A copy of x with updates[i, …] at indices[i, :]; negative: from the end."""
     value, places = as_value(x), as_value(indices)
     length = shape(places)[-1]
     sizes = [*shape(places)[:-1], *shape(value)[length:]]
