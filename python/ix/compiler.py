@@ -35,7 +35,7 @@ from ix.target import Target
 __all__ = ["code_of", "compile_program", "lower", "parse_target"]
 
 SHARED_BYTES = 1 << 20
-"""Weights from here on that kernels read as they are keep the caller's memory."""
+"""Read-only weights from here on stay in the caller's memory where a kernel can."""
 
 
 def parse_target(text: str | Target) -> Target:
@@ -217,8 +217,13 @@ def _constants(compiled: CpuProgram, weights: Weights) -> list[np.ndarray]:
 
 
 def _is_mapped(array: np.ndarray) -> bool:
-    """Whether a large array can stay where it is: a mapped table is not copied."""
-    return bool(array.flags.c_contiguous) and array.nbytes >= SHARED_BYTES
+    """Whether a large array can stay where it is: nobody may write to it."""
+    flags = array.flags
+    return (
+        bool(flags.c_contiguous)
+        and not flags.writeable
+        and array.nbytes >= SHARED_BYTES
+    )
 
 
 def _fold(text: str, weights: Weights) -> dict[str, np.ndarray]:
