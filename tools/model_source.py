@@ -137,7 +137,7 @@ def _dims(texts: Sequence[str]) -> dict[str, Any]:
     for text in texts:
         name, equals, value = text.partition("=")
         low, colon, high = value.partition(":")
-        if not equals or not low.isdigit() or (colon and not high.isdigit()):
+        if not equals or not low.isdecimal() or (colon and not high.isdecimal()):
             raise InputError(
                 f"--dim needs NAME=SIZE or NAME=LOW:HIGH, but got '{text}'; for "
                 "example --dim batch=1:64"

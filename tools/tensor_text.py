@@ -83,7 +83,7 @@ def parse_spec(text: str) -> Spec:
         return Spec(name, array.shape, array.dtype.name, array)
     head, equals, values = rest.partition("=")
     *sizes, kind = head.split("x")
-    if kind not in DTYPES or not all(size.isdigit() for size in sizes):
+    if kind not in DTYPES or not all(size.isdecimal() for size in sizes):
         raise InputError(
             f"an input needs to be like 2x3xf32, 2x3xf32=0.5 or @file.npy, but got "
             f"'{text}'; element types: {', '.join(DTYPES)}"

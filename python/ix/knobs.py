@@ -53,7 +53,7 @@ def _integer(name: str, default: int) -> int:
     text = os.environ.get(name)
     if text is None:
         return default
-    if not text.isdigit():
+    if not text.isdecimal():
         raise InputError(
             f"environment variable {name} needs a whole number, but it is '{text}'; "
             "unset it or correct it"

@@ -51,7 +51,7 @@ def program_digest(module: Any, target: Target) -> str:
 
 
 def store_program(disk: DiskCache | None, digest: str, program: CpuProgram) -> None:
-    """Keeps a program."""
+    """Keeps a program, and the cache within its limit."""
     if disk is None:
         return
     head = json.dumps(
@@ -67,6 +67,7 @@ def store_program(disk: DiskCache | None, digest: str, program: CpuProgram) -> N
         digest,
         b"".join([struct.pack("<Q", len(head)), head, *program.objects]),
     )
+    disk.trim()
 
 
 def load_program(disk: DiskCache | None, digest: str) -> CpuProgram | None:
