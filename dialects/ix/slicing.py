@@ -268,7 +268,7 @@ class TileOp(IxOp, name="tile"):
             f"repeats must be {input.rank} numbers ≥ 0, got {repeats}",
         )
         shape = [
-            DYNAMIC if size == DYNAMIC else size * repeat
+            DYNAMIC if size == DYNAMIC and repeat else size * repeat
             for size, repeat in zip(input.shape, repeats, strict=True)
         ]
         return [tensor_type(shape, input.element_type)]

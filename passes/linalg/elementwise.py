@@ -360,8 +360,10 @@ def lower_cast(op: ix.CastOp, operands: Values) -> Lowered:
 
 
 def float_power(a: ir.Value, b: ir.Value) -> ir.Value:
-    """aᵇ; constant exponents that NumPy has a shorter form for take that."""
+    """aᵇ; small constant exponents take the forms that NumPy's ** has for them."""
     exponent = constant_of(b)
+    if exponent == 3:
+        return multiply(multiply(a, a), a)
     if exponent == 2:
         return multiply(a, a)
     if exponent == 0.5:

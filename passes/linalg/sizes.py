@@ -21,6 +21,8 @@ def times(a: Size, b: Size) -> Size:
     """a · b."""
     if isinstance(a, int) and isinstance(b, int):
         return a * b
+    if 0 in (a if isinstance(a, int) else 1, b if isinstance(b, int) else 1):
+        return 0
     if 1 in (a if isinstance(a, int) else None, b if isinstance(b, int) else None):
         return b if isinstance(a, int) else a
     return arith.MulIOp(index(a), index(b)).result
