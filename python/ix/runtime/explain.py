@@ -53,7 +53,8 @@ def _size(size: Any, plan: Plan) -> str:
     if isinstance(size, int):
         return str(size)
     if size[0] == "dim":
-        return plan.dims[size[1]].name
+        name: str = plan.dims[size[1]].name
+        return name
     signs = {"add": "+", "sub": "−", "mul": "·", "div": "/", "mod": "mod"}
     left, right = _size(size[1], plan), _size(size[2], plan)
     return f"({left} {signs.get(size[0], size[0])} {right})"
