@@ -56,6 +56,7 @@ class _Compiled:
 
     symbol: str
     packings: dict[int, Packing]
+    in_place: bool
     kernel: PlanKernel
     flops: int
     text: str
@@ -85,7 +86,15 @@ class _Kernels:
         entry = PlanKernel(
             symbol, code.family, names, code.flops, kernel.traffic, padded
         )
-        return _Compiled(symbol, code.packings, entry, code.flops, text, code.level)
+        return _Compiled(
+            symbol,
+            code.packings,
+            code.in_place,
+            entry,
+            code.flops,
+            text,
+            code.level,
+        )
 
 
 def compile_cpu(
@@ -114,7 +123,9 @@ def compile_cpu(
         if "ix.family" in op.operation.attributes
     }
     kernels = _Kernels(functions, target)
-    program = host_program(module, lambda callee: kernels(callee).packings)
+    program = host_program(
+        module, lambda callee: (kernels(callee).packings, kernels(callee).in_place)
+    )
     used = list(dict.fromkeys(step.callee for step in program.steps))
     inputs, outputs = signature
     dims = declared_dims(module)

@@ -13,6 +13,7 @@ lowering sees what was unsigned. It returns one value for each result of `op`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -381,7 +382,7 @@ def collapse(value: ir.Value, groups: Sequence[Sequence[int]]) -> ir.Value:
     for group in groups:
         sizes = [value.type.shape[axis] for axis in group]
         known = DYNAMIC not in sizes
-        shape.append(_product(sizes) if known else DYNAMIC)
+        shape.append(math.prod(sizes) if known else DYNAMIC)
     return tensor.CollapseShapeOp(
         ir.RankedTensorType.get(shape, value.type.element_type),
         value,
@@ -397,10 +398,3 @@ def _reassociation(groups: Sequence[Sequence[int]]) -> ir.ArrayAttr:
             for group in groups
         ]
     )
-
-
-def _product(sizes: Sequence[int]) -> int:
-    result = 1
-    for size in sizes:
-        result *= size
-    return result

@@ -47,7 +47,9 @@ def emit_loops(module: Any) -> None:
     codes = {
         name: loops_of(op.operation.opview, target) for name, op in functions.items()
     }
-    program = host_program(module, lambda callee: codes[callee].packings)
+    program = host_program(
+        module, lambda callee: (codes[callee].packings, codes[callee].in_place)
+    )
     main = main_of(module)
     outputs = list(main.type.results)
     loops = {name: _take_body(code, name, body) for name, code in codes.items()}

@@ -133,6 +133,7 @@ class KernelCode:
     level: LLVM's optimisation level.
     flops: Arithmetic of one launch at the upper bounds.
     packings: Layouts of constant inputs, by their number.
+    in_place: The one output may lie where an input of its size lay.
     """
 
     module: Any
@@ -143,6 +144,7 @@ class KernelCode:
     level: int
     flops: int
     packings: dict[int, Packing]
+    in_place: bool = False
 
 
 @dataclass
@@ -232,6 +234,7 @@ def build(
     flops: int = 0,
     packings: dict[int, Packing] | None = None,
     packed_types: dict[int, Any] | None = None,
+    in_place: bool = False,
 ) -> KernelCode:
     """Builds @body around what `emit` emits.
 
@@ -283,7 +286,15 @@ def build(
             )
             func.ReturnOp([])
     return KernelCode(
-        module, family, items, item_ns, scratch_bytes, level, flops, packings or {}
+        module,
+        family,
+        items,
+        item_ns,
+        scratch_bytes,
+        level,
+        flops,
+        packings or {},
+        in_place,
     )
 
 

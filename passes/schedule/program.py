@@ -85,26 +85,27 @@ class HostProgram:
 
 
 def host_program(
-    module: Any, packings: Callable[[str], dict[int, Packing]]
+    module: Any, layout: Callable[[str], tuple[dict[int, Packing], bool]]
 ) -> HostProgram:
     """Reads @main and places its tensors.
 
     Args:
         module: A module after ix-form-kernels.
-        packings: For a kernel function's name, how it wants which of its inputs packed.
+        layout: For a kernel function's name, how it wants which of its inputs packed,
+            and whether it may write where an input lay.
     """
-    return _Reader(module, packings).read()
+    return _Reader(module, layout).read()
 
 
 class _Reader:
     def __init__(
-        self, module: Any, packings: Callable[[str], dict[int, Packing]]
+        self, module: Any, layout: Callable[[str], tuple[dict[int, Packing], bool]]
     ) -> None:
         self.module = module
         self.main = main_of(module)
         self.sizes = main_sizes(self.main)
         self.ranges = ranges_of(module)
-        self.packings = packings
+        self.layout = layout
         self.program = HostProgram()
         self.places: dict[Any, Place] = {}
         self.numbers: dict[str, int] = {}  # constant key → number
@@ -133,7 +134,7 @@ class _Reader:
 
     def _step(self, number: int, call: Any, last_use: dict[Any, int]) -> None:
         callee = ir.FlatSymbolRefAttr(call.operation.attributes["callee"]).value
-        wanted = self.packings(callee)
+        wanted, in_place = self.layout(callee)
         reads, sizes = [], []
         for index, operand in enumerate(call.operation.operands):
             if isinstance(operand.type, ir.IndexType):
@@ -143,16 +144,13 @@ class _Reader:
         writes = []
         for result in call.operation.results:
             if result not in self.places:
-                size = bounds(product(self.sizes.shape(result)), self.ranges)[1]
-                size *= storage.element_bytes(result.type.element_type)
-                buffer = Buffer(
-                    f"t{len(self.buffers)}",
-                    size,
-                    number,
-                    last_use.get(result, number),
-                )
-                self.buffers.append(buffer)
-                self.places[result] = Place("arena", 0, buffer)
+                last = last_use.get(result, number)
+                reused = self._reusable(number, call, result, last_use)
+                if in_place and reused is not None:
+                    reused.last = last
+                    self.places[result] = Place("arena", 0, reused)
+                else:
+                    self.places[result] = self._new_buffer(number, result, last)
             writes.append(self.places[result])
         names = ir.ArrayAttr(call.operation.attributes["ix.ops"])
         location = str(call.operation.location)
@@ -166,6 +164,33 @@ class _Reader:
                 location.removeprefix("loc(").removesuffix(")"),
             )
         )
+
+    def _new_buffer(self, number: int, result: Any, last: int) -> Place:
+        name = f"t{len(self.buffers)}"
+        buffer = Buffer(name, self._bytes(result), number, last)
+        self.buffers.append(buffer)
+        return Place("arena", 0, buffer)
+
+    def _bytes(self, value: Any) -> int:
+        count = bounds(product(self.sizes.shape(value)), self.ranges)[1]
+        return count * storage.element_bytes(value.type.element_type)
+
+    def _reusable(
+        self, number: int, call: Any, result: Any, last_use: dict[Any, int]
+    ) -> Buffer | None:
+        """The buffer of an operand that dies here and is as large as the result."""
+        for operand in call.operation.operands:
+            root = memory_root(operand)
+            place = self.places.get(root)
+            if (
+                place is not None
+                and place.buffer is not None
+                and place.buffer.last == number
+                and self._bytes(root) == self._bytes(result)
+                and root.type.element_type == result.type.element_type
+            ):
+                return place.buffer
+        return None
 
     def _place(self, value: Any, packing: Packing | None) -> Place:
         root = memory_root(value)

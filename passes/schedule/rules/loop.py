@@ -68,6 +68,8 @@ def apply(kernel: Kernel, target: Target) -> KernelCode | None:
         item_ns=ns / max(kernel.most(items), 1),
         lanes=lanes,
         flops=elements * sum(arithmetic(op) for op in kernel.ops),
+        # Each element is read before it is written, and read nowhere else.
+        in_place=flat and len(kernel.outputs) == 1,
     )
 
 
