@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -49,7 +50,11 @@ class Worker:
             text=True,
             env=environment,
         )
-        self.ask("start", runtime=runtime, threads=threads, data=str(data))
+        try:
+            self.ask("start", runtime=runtime, threads=threads, data=str(data))
+        except BaseException:
+            self.close()
+            raise
 
     def ask(self, call: str, **arguments: Any) -> Any:
         """Sends a request and waits for its reply."""
@@ -91,7 +96,8 @@ class Worker:
         """Ends the process."""
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
-                stream.close()
+                with contextlib.suppress(BrokenPipeError):  # it has died already
+                    stream.close()
         try:
             self._process.wait(timeout=2)
         except subprocess.TimeoutExpired:
