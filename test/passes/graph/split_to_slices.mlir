@@ -3,6 +3,7 @@
 // CHECK-LABEL: func.func @parts
 // CHECK: %[[A:.*]] = "ix.slice"(%arg0) {limits = [4, 2], starts = [0, 0], strides = [1, 1]}
 // CHECK: %[[B:.*]] = "ix.slice"(%arg0) {limits = [4, 4], starts = [0, 2], strides = [1, 1]}
+// CHECK-NOT: ix.split
 // CHECK: return %[[A]], %[[B]]
 func.func @parts(%x: tensor<4x4xf32>) -> (tensor<4x2xf32>, tensor<4x2xf32>) {
   %0, %1 = "ix.split"(%x) {axis = 1 : i64, sizes = [2, 2]} : (tensor<4x4xf32>) -> (tensor<4x2xf32>, tensor<4x2xf32>)
