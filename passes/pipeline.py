@@ -16,6 +16,7 @@ from ix.passes.graph.decompose_attention import decompose_attention
 from ix.passes.graph.decompose_conv_transpose import decompose_conv_transpose
 from ix.passes.graph.fold_batch_norm import fold_batch_norm
 from ix.passes.graph.fold_constants import fold_constants
+from ix.passes.graph.fold_padding import fold_padding
 from ix.passes.graph.hoist_constants import hoist_constants
 from ix.passes.graph.merge_sibling_matmuls import merge_sibling_matmuls
 from ix.passes.graph.recognize_attention import recognize_attention
@@ -57,6 +58,7 @@ STAGES: tuple[Stage, ...] = (
             decompose_attention,
             # Before transposed convolutions lose their channel axis.
             fold_batch_norm,
+            fold_padding,
             choose_layout,
             decompose_conv_transpose,
             merge_sibling_matmuls,
