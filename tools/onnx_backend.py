@@ -1,4 +1,4 @@
-"""ix-onnx-backend: the node tests of the ONNX standard through `ix.InferenceSession`.
+"""ix-onnx-backend: the tests of the ONNX standard through `ix.InferenceSession`.
 
     python -m ix.tools.onnx_backend --provider ReferenceExecutionProvider
     python -m ix.tools.onnx_backend --workers 2 --update test/python/onnx
@@ -28,7 +28,7 @@ import numpy as np
 
 from ix.errors import IxError, UnsupportedError
 
-__all__ = ["Outcome", "cases", "main", "run_case"]
+__all__ = ["KINDS", "Outcome", "cases", "main", "run_case"]
 
 
 class Outcome(NamedTuple):
@@ -39,13 +39,18 @@ class Outcome(NamedTuple):
     reason: str
 
 
+KINDS = ("node", "simple", "pytorch-converted", "pytorch-operator")
+"""The groups of tests that come with the onnx package; "real" ones are downloads."""
+
+
 def cases() -> list[Any]:
-    """The node tests of the installed onnx package, by name."""
+    """The tests of the installed onnx package, by name."""
     from onnx.backend.test.loader import load_model_tests
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tests' own data overflows on purpose
-        return sorted(load_model_tests(kind="node"), key=lambda case: case.name)
+        found = [case for kind in KINDS for case in load_model_tests(kind=kind)]
+    return sorted(found, key=lambda case: case.name)
 
 
 def run_case(case: Any, provider: str) -> Outcome:
@@ -53,9 +58,10 @@ def run_case(case: Any, provider: str) -> Outcome:
     from ix.session import InferenceSession
 
     try:
-        session = InferenceSession(case.model, providers=[provider])
+        model, data_sets = _loaded(case)
+        session = InferenceSession(model, providers=[provider])
         names = [each.name for each in session.get_inputs()]
-        for inputs, expected in case.data_sets:
+        for inputs, expected in data_sets:
             feed = dict(zip(names, map(_array, inputs), strict=False))
             outputs = session.run(None, feed)
             fault = _difference(outputs, expected, case.rtol, case.atol)
@@ -68,6 +74,27 @@ def run_case(case: Any, provider: str) -> Outcome:
         kind = "error" if isinstance(error, IxError) else "bug"
         return Outcome(case.name, kind, f"{type(error).__name__}: {error}")
     return Outcome(case.name, "pass", "")
+
+
+def _loaded(case: Any) -> tuple[Any, list[Any]]:
+    """The model and the data sets of a test, which may lie in files."""
+    import onnx
+
+    folder = Path(case.model_dir or ".")
+    model = case.model or onnx.load(folder / "model.onnx")
+    if case.data_sets:
+        return model, case.data_sets
+    sets = sorted(folder.glob("test_data_set_*"))
+    return model, [(_tensors(each, "input"), _tensors(each, "output")) for each in sets]
+
+
+def _tensors(folder: Path, kind: str) -> list[Any]:
+    """input_0.pb, input_1.pb … of a data set."""
+    from onnx import TensorProto
+
+    count = len(list(folder.glob(f"{kind}_*.pb")))
+    files = [folder / f"{kind}_{index}.pb" for index in range(count)]
+    return [TensorProto.FromString(file.read_bytes()) for file in files]
 
 
 def _array(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The node tests of the ONNX standard: the committed list passes, the rest says why.
+"""The tests of the ONNX standard: the committed list passes, the rest says why.
 
 `python -m ix.tools.onnx_backend --update test/python/onnx` writes the lists. A test that is not on it must end in `UnsupportedError`, but for those of
 `backend_close.txt`: their outputs differ by a few roundings, where the test allows

@@ -33,7 +33,16 @@ def _test(function: Callable[[Any], Any]) -> Handler:
 
 
 def _binary(function: Callable[[Any, Any], Any]) -> Handler:
-    return lambda node: function(node.input(0), node.input(1))
+    return lambda node: function(node.input(0), _second(node))
+
+
+def _second(node: Node) -> Any:
+    """The second operand; before opset 7 an attribute says which axes it meets."""
+    value, rank = node.input(1), node.rank(1)
+    if node.opset >= 7 or not node.flag("broadcast") or not rank:
+        return value
+    start = node.axis("axis", node.rank(0) - rank, node.rank(0))
+    return b.reshape(value, [*node.shape(1), *[1] * (node.rank(0) - rank - start)])
 
 
 def _variadic(function: Callable[[Any, Any], Any]) -> Handler:
@@ -59,7 +68,7 @@ def _modulo(node: Node) -> Any:
 
 
 def _power(node: Node) -> Any:
-    return b.cast(b.pow(node.input(0), node.input(1)), node.dtype(0))
+    return b.cast(b.pow(node.input(0), _second(node)), node.dtype(0))
 
 
 def _shift(node: Node) -> Any:
@@ -106,6 +115,8 @@ def _leaky_relu(node: Node) -> Any:
 
 def _prelu(node: Node) -> Any:
     x, slope = node.input(0), node.input(1)
+    if node.opset < 7 and node.rank(0) > 1:  # one slope for each channel
+        slope = b.reshape(slope, [-1, *[1] * (node.rank(0) - 2)])
     return b.select(b.lt(x, 0), b.mul(x, slope), x)
 
 

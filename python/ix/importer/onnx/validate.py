@@ -24,7 +24,7 @@ MAX_NODES = 250_000
 """Nodes of the model after its functions and loops are expanded."""
 
 OPSETS = {
-    "": (7, 28),
+    "": (6, 28),
     "ai.onnx.preview": (1, 1),
     "com.microsoft": (1, 1),
 }
