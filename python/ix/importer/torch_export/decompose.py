@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from ix.importer.torch_export.ops import HANDLERS, IGNORED
+from ix.importer.torch_export.ops import HANDLERS, IGNORED, SIZES
 
 __all__ = ["decomposed", "decompositions", "is_known"]
 
@@ -21,7 +21,7 @@ def is_known(target: Any) -> bool:
     if not isinstance(target, torch._ops.OpOverload):
         return True  # a size, getitem or a higher-order op; the walk judges it
     name = str(target)
-    return name in HANDLERS or name in IGNORED
+    return name in HANDLERS or name in IGNORED or name in SIZES
 
 
 def decomposed(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:

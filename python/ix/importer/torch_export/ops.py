@@ -13,7 +13,7 @@ from ix.importer.torch_export.ops_movement import MOVEMENT
 from ix.importer.torch_export.ops_normalization import NORMALIZATION
 from ix.importer.torch_export.ops_reduction import REDUCTION
 
-__all__ = ["HANDLERS", "IGNORED"]
+__all__ = ["HANDLERS", "IGNORED", "SIZES"]
 
 HANDLERS: dict[str, Handler] = {
     **ACTIVATION,
@@ -39,3 +39,13 @@ IGNORED = frozenset(
     }
 )
 """Checks that torch.export leaves in the graph; their results are not read."""
+
+SIZES = frozenset(
+    {
+        "aten.sym_size.int",
+        "aten.sym_stride.int",
+        "aten.sym_numel.default",
+        "aten.sym_storage_offset.default",
+    }
+)
+"""Questions about shapes, which the sizes that torch knows answer."""
