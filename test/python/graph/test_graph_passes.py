@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from graph_runner import Array, built, sample, transform
 
-from ix.dialects.ix.reference import evaluate
 from ix.importer import builder as b
-from ix.importer.program import Module, Program
 from ix.importer.trace import trace
-from ix.mlir import func, ops_in
-from ix.passes.framework import Pass, run_passes
-from ix.passes.graph.cancel_movement import cancel_movement
-from ix.passes.graph.fold_batch_norm import fold_batch_norm
-from ix.passes.graph.hoist_constants import hoist_constants
-from ix.passes.graph.merge_sibling_matmuls import merge_sibling_matmuls
 from ix.passes.graph.recognize_attention import recognize_attention
 from ix.passes.graph.recognize_gelu import recognize_gelu
 from ix.passes.graph.recognize_layer_norm import recognize_layer_norm
@@ -28,48 +20,6 @@ from ix.passes.graph.recognize_softmax import recognize_softmax
 from ix.passes.pipeline import STAGES
 
 F32 = np.float32
-Array = np.ndarray[Any, Any]
-
-
-def sample(name: str, *shape: int, dtype: Any = F32) -> Array:
-    """Fresh numbers that depend on the case's name alone."""
-    random = np.random.default_rng(zlib.crc32(name.encode()))
-    return random.standard_normal(shape).astype(dtype)
-
-
-def built(build: Callable[..., Any], *inputs: Array) -> Program:
-    """The program that a function of builder values describes."""
-    with Module("f") as module:
-        arguments = [
-            module.argument(f"x{i}", each.shape, each.dtype)
-            for i, each in enumerate(inputs)
-        ]
-        return module.finish([("y", build(*arguments))])
-
-
-def transform(
-    program: Program,
-    inputs: Sequence[Array],
-    passes: Sequence[Pass | str],
-    tolerance: float = 1e-5,
-) -> list[str]:
-    """Runs passes and compares the results in float64; returns the ops of @main."""
-    module = program.module
-    weights = {name: program.weights.array(name) for name in program.weights}
-    before = evaluate(module, inputs, weights, precise=True)
-    run_passes(module, passes)
-    functions = {f.name.value: f for f in ops_in(module, func.FuncOp)}
-    if "constants" in functions:
-        constants = evaluate(functions["constants"], [], weights, precise=True)
-        weights |= {f"@{i}": array for i, array in enumerate(constants)}
-    after = evaluate(functions["main"], inputs, weights, precise=True)
-    for got, want in zip(after, before, strict=True):
-        assert got.dtype == want.dtype
-        scale = max(1.0, float(np.abs(want.astype(np.float64)).max()))
-        np.testing.assert_allclose(
-            got.astype(np.float64), want.astype(np.float64), atol=tolerance * scale
-        )
-    return [op.operation.name for op in ops_in(functions["main"])][:-1]
 
 
 def mean(x: Any) -> Any:
@@ -297,102 +247,6 @@ def test_another_cubic_is_no_gelu() -> None:
         return 0.5 * x * (1 + np.tanh(0.7978845608 * (x + 0.05 * x**3)))
 
     assert "ix.gelu" not in transform(trace(function, [X]), [X], [recognize_gelu])
-
-
-def test_siblings_become_one_matmul() -> None:
-    weights = [sample(f"w{i}", 8, 4 + i) for i in range(3)]
-
-    def project(x: Any) -> Any:
-        return [
-            x @ weights[0] + F32(1),
-            np.tanh(x @ weights[1] + SHIFT[:5]),
-            x @ weights[2],
-        ]
-
-    program = trace(project, [X])
-    ops = transform(program, [X], [merge_sibling_matmuls, hoist_constants])
-    assert ops.count("ix.matmul") == 1
-    assert ops.count("ix.slice") == 3
-
-
-@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
-@pytest.mark.parametrize("has_bias", [False, True])
-@pytest.mark.parametrize("kind", ["conv", "conv_transpose"])
-def test_batch_norm_goes_into_the_filter(
-    layout: str, has_bias: bool, kind: str
-) -> None:
-    first = layout == "NCHW"
-    x = sample("image", *((2, 6, 5, 5) if first else (2, 5, 5, 6)))
-    shapes = {
-        ("conv", True): (4, 6, 3, 3),
-        ("conv", False): (3, 3, 6, 4),
-        ("conv_transpose", True): (6, 4, 3, 3),
-        ("conv_transpose", False): (3, 3, 4, 6),
-    }
-    filter = sample("filter", *shapes[kind, first])
-    rows = [sample(name, 4) for name in ("scale", "bias", "mean", "own")]
-    variance = np.abs(sample("variance", 4))
-
-    def layer(value: Any) -> Any:
-        own = rows[3] if has_bias else None
-        product = getattr(b, kind)(value, filter, own, layout=layout)
-        axis = 1 if first else 3
-        return b.batch_norm(product, *rows[:3], variance, axis=axis)
-
-    ops = transform(built(layer, x), [x], [fold_batch_norm, hoist_constants])
-    assert [op for op in ops if op != "ix.parameter"] == [f"ix.{kind}"]
-
-
-def test_batch_norm_goes_into_a_linear_layer() -> None:
-    weight, bias = sample("weight", 5, 8), sample("bias", 5)
-    rows = [sample(f"row{i}", 5) for i in range(3)]
-
-    def layer(x: Any) -> Any:
-        product = b.linear(x, weight, bias)
-        return b.batch_norm(product, *rows, np.abs(rows[0]), axis=2)
-
-    ops = transform(built(layer, X), [X], [fold_batch_norm, hoist_constants])
-    assert [op for op in ops if op != "ix.parameter"] == ["ix.matmul", "ix.add"]
-
-
-def test_batch_norm_of_a_convolution_that_is_read_twice_stays_beside_it() -> None:
-    x, filter = sample("image", 2, 6, 5, 5), sample("filter", 4, 6, 3, 3)
-    row = np.abs(sample("row", 4))
-
-    def layer(value: Any) -> Any:
-        product = b.conv(value, filter)
-        return b.add(b.batch_norm(product, row, row, row, row), b.relu(product))
-
-    ops = transform(built(layer, x), [x], [fold_batch_norm, hoist_constants])
-    assert ops.count("ix.mul") == 1
-    assert ops.count("ix.conv") == 1
-
-
-W68 = sample("w68", 8, 6)
-MOVEMENT: dict[str, tuple[Callable[..., Any], int]] = {
-    "epilogue": (
-        lambda x, y: np.tanh((x.reshape(6, 8) @ W68).reshape(2, 3, 6) + SHIFT[:6]) + y,
-        9,
-    ),
-    "split axis": (
-        lambda x, y: np.tanh((x @ W68).reshape(2, 3, 2, 3) * GAIN[:3]) + GAIN[3],
-        10,
-    ),
-    "transposes meet": (
-        lambda x, y: swap(np.tanh(swap(y)) * GAIN[:3] + F32(2)),
-        6,
-    ),
-    "two transposes of one order": (lambda x, y: swap(swap(y) * swap(y * 2)), 3),
-}
-
-
-@pytest.mark.parametrize("name", MOVEMENT)
-def test_movement_cancels(name: str) -> None:
-    function, most = MOVEMENT[name]
-    inputs = [X, sample("y", 2, 3, 6)]
-    ops = transform(trace(function, inputs), inputs, ["cse", cancel_movement])
-    assert "ix.transpose" not in ops
-    assert len(ops) <= most
 
 
 def test_whole_stage_keeps_an_encoder_layer() -> None:
