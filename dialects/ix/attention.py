@@ -89,14 +89,16 @@ class AttentionOp(IxOp, name="attention"):
         """[b, h, s, e]."""
         require(
             len(operands) == 3 + has_mask,
-            f"needs {3 + has_mask} operands, as has_mask says, got {len(operands)}",
+            lambda: (
+                f"needs {3 + has_mask} operands, as has_mask says, got {len(operands)}"
+            ),
         )
         q, k, v = operands[:3]
         element = require_same_elements([q, k, v])
         require_element(q, "floats", is_float(element))
         require(
             q.rank == k.rank == v.rank == 4,
-            f"q, k and v must have four axes, got {q}, {k} and {v}",
+            lambda: f"q, k and v must have four axes, got {q}, {k} and {v}",
         )
         batch = _merged(q, k, v, axes=(0, 0, 0), what="batch")
         keys = _merged(k, v, axes=(2, 2), what="key")
@@ -105,7 +107,9 @@ class AttentionOp(IxOp, name="attention"):
         heads, queries = q.shape[1:3]
         require(
             DYNAMIC in (heads, groups) or (groups > 0 and heads % groups == 0),
-            f"query heads must be a multiple of key heads, got {heads} and {groups}",
+            lambda: (
+                f"query heads must be a multiple of key heads, got {heads} and {groups}"
+            ),
         )
         if has_mask:
             _require_mask(operands[3], element, [batch, heads, queries, keys])
@@ -118,7 +122,7 @@ def _merged(*types: ir.RankedTensorType, axes: tuple[int, ...], what: str) -> in
     for type_, axis in zip(types, axes, strict=True):
         require(
             dim_sizes_agree(size, type_.shape[axis]),
-            f"{what} sizes must be equal, got {', '.join(map(str, types))}",
+            lambda: f"{what} sizes must be equal, got {', '.join(map(str, types))}",
         )
         size = merge_dims(size, type_.shape[axis])
     return size
@@ -130,11 +134,14 @@ def _require_mask(
     """Raises unless the mask has a right element type and broadcasts to the scores."""
     require(
         is_bool(mask.element_type) or mask.element_type == element,
-        f"mask must have elements of i1 or of the operands' type, got {mask}; cast it",
+        lambda: (
+            "mask must have elements of i1 or of the operands' type, "
+            f"got {mask}; cast it"
+        ),
     )
     shape = [1] * (4 - mask.rank) + list(mask.shape)
     fits = len(shape) == 4 and all(
         size == 1 or dim_sizes_agree(size, wanted)
         for size, wanted in zip(shape, scores, strict=True)
     )
-    require(fits, f"mask must broadcast to {shape_text(scores)}, got {mask}")
+    require(fits, lambda: f"mask must broadcast to {shape_text(scores)}, got {mask}")

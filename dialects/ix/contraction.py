@@ -15,14 +15,13 @@ from ix.dialects.ix.shapes import (
     is_bool,
     is_compatible,
     is_float,
+    is_integer,
     require,
     require_axis,
     tensor_type,
 )
 from ix.errors import InputError
 from ix.mlir import ir
-
-_BYTES_AND_LESS = ("i4", "i8", "ui8")
 
 
 class ContractionOp(IxOp):
@@ -61,7 +60,10 @@ class ContractionOp(IxOp):
             allowed.append(tensor_type(inferred.shape, ir.F32Type.get()))
         require(
             any(is_compatible(type_, self.result.type) for type_ in allowed),
-            f"result must be {' or '.join(map(str, allowed))}, got {self.result.type}",
+            lambda: (
+                f"result must be {' or '.join(map(str, allowed))}, "
+                f"got {self.result.type}"
+            ),
         )
 
 
@@ -106,13 +108,17 @@ class MatmulOp(ContractionOp, name="matmul"):
         """[…, m, n] of the type that products accumulate to."""
         require(
             a.rank >= 2 and b.rank >= 2,
-            f"operands must have at least two axes, got {a} and {b}; reshape them",
+            lambda: (
+                f"operands must have at least two axes, got {a} and {b}; reshape them"
+            ),
         )
         m, k_a = a.shape[-2:][::-1] if transpose_a else a.shape[-2:]
         k_b, n = b.shape[-2:][::-1] if transpose_b else b.shape[-2:]
         require(
             dim_sizes_agree(k_a, k_b),
-            f"contracted sizes must be equal, got {k_a} and {k_b} of {a} and {b}",
+            lambda: (
+                f"contracted sizes must be equal, got {k_a} and {k_b} of {a} and {b}"
+            ),
         )
         batch = broadcast_shapes([a.shape[:-2], b.shape[:-2]])
         return [tensor_type([*batch, m, n], product_type(a, b))]
@@ -195,15 +201,22 @@ def product_type(a: ir.RankedTensorType, b: ir.RankedTensorType) -> ir.Type:
     Raises:
         ShapeError: The element types do not multiply.
     """
-    names = [str(type_.element_type) for type_ in (a, b)]
-    if all(name in _BYTES_AND_LESS for name in names):
+    first, second = a.element_type, b.element_type
+    if _is_short_integer(first) and _is_short_integer(second):
         return ir.IntegerType.get_signless(32)
     require(
-        names[0] == names[1] and not is_bool(a.element_type),
-        "operands must have one element type, floats or integers (i4, i8 and ui8 may "
-        f"mix), got {a} and {b}; cast them first",
+        first == second and not is_bool(first),
+        lambda: (
+            "operands must have one element type, floats or integers "
+            f"(i4, i8 and ui8 may mix), got {a} and {b}; cast them first"
+        ),
     )
-    return a.element_type
+    return first
+
+
+def _is_short_integer(element_type: ir.Type) -> bool:
+    """Whether the element type is i4, i8 or ui8."""
+    return is_integer(element_type) and element_type.width <= 8
 
 
 def _require_pairs(
@@ -216,17 +229,24 @@ def _require_pairs(
     """Raises unless the axes pair up with equal sizes."""
     require(
         len(axes_a) == len(axes_b),
-        f"{what}_a and {what}_b must have one length, got {axes_a} and {axes_b}",
+        lambda: (
+            f"{what}_a and {what}_b must have one length, got {axes_a} and {axes_b}"
+        ),
     )
     for axis_a, axis_b in zip(axes_a, axes_b, strict=True):
         require_axis(axis_a, a.rank, f"{what}_a")
         require_axis(axis_b, b.rank, f"{what}_b")
         require(
             dim_sizes_agree(a.shape[axis_a], b.shape[axis_b]),
-            f"{what} axes must have equal sizes, but axis {axis_a} of {a} and axis "
-            f"{axis_b} of {b} differ",
+            lambda axis_a=axis_a, axis_b=axis_b: (
+                f"{what} axes must have equal sizes, but axis {axis_a} of {a} and axis "
+                f"{axis_b} of {b} differ"
+            ),
         )
 
 
 def _require_distinct(axes: list[int], what: str) -> None:
-    require(len(set(axes)) == len(axes), f"{what} must not repeat an axis, got {axes}")
+    require(
+        len(set(axes)) == len(axes),
+        lambda: f"{what} must not repeat an axis, got {axes}",
+    )

@@ -24,8 +24,10 @@ class ConvolutionOp(ContractionOp):
         result = self.result.type
         require(
             self.bias is None or self.bias.type.element_type == result.element_type,
-            f"bias must have the result's element type, got {self.operands[-1].type} "
-            f"for {result}; cast it first",
+            lambda: (
+                "bias must have the result's element type, "
+                f"got {self.operands[-1].type} for {result}; cast it first"
+            ),
         )
 
 
@@ -106,8 +108,10 @@ class ConvOp(ConvolutionOp, name="conv"):
         require_groups(groups, outputs)
         require(
             DYNAMIC in (channels, inputs) or channels == inputs * groups,
-            f"filter must have {shape_text([channels])} / {groups} input channels, "
-            f"got {filter} for {input} in {groups} groups",
+            lambda: (
+                f"filter must have {shape_text([channels])} / {groups} input channels, "
+                f"got {filter} for {input} in {groups} groups"
+            ),
         )
         spatial = window_sizes(
             sizes, kernel, strides, padding_low, padding_high, dilations
@@ -195,8 +199,10 @@ class ConvTransposeOp(ConvolutionOp, name="conv_transpose"):
         require_groups(groups, channels)
         require(
             dim_sizes_agree(channels, inputs),
-            f"filter must have {shape_text([channels])} input channels, got {filter} "
-            f"for {input}",
+            lambda: (
+                f"filter must have {shape_text([channels])} input channels, "
+                f"got {filter} for {input}"
+            ),
         )
         lists = (strides, padding_low, padding_high, output_padding, dilations)
         require_lists(lists, len(sizes))
@@ -208,7 +214,7 @@ class ConvTransposeOp(ConvolutionOp, name="conv_transpose"):
         ]
         require(
             all(size == DYNAMIC or size >= 0 for size in spatial),
-            f"padding must leave something of the result, got sizes {spatial}",
+            lambda: f"padding must leave something of the result, got sizes {spatial}",
         )
         outputs = DYNAMIC if share == DYNAMIC else share * groups
         element = product_type(input, filter)
@@ -241,11 +247,13 @@ def require_image(
     """Batch, channels and spatial sizes of an input; raises where it is no image."""
     require(
         layout in LAYOUTS,
-        f"layout must be one of {', '.join(LAYOUTS)}, got {layout!r}",
+        lambda: f"layout must be one of {', '.join(LAYOUTS)}, got {layout!r}",
     )
     require(
         3 <= input.rank <= 5,
-        f"input must have batch, channel and one to three spatial axes, got {input}",
+        lambda: (
+            f"input must have batch, channel and one to three spatial axes, got {input}"
+        ),
     )
     shape = list(input.shape)
     if layout == "NCHW":
@@ -259,7 +267,7 @@ def require_filter(
     """The two channel sizes, in NCHW's order, and the kernel sizes of a filter."""
     require(
         filter.rank == input.rank,
-        f"filter must have as many axes as the input, got {filter} for {input}",
+        lambda: f"filter must have as many axes as the input, got {filter} for {input}",
     )
     shape = list(filter.shape)
     first, second, kernel = shape[0], shape[1], shape[2:]
@@ -267,7 +275,7 @@ def require_filter(
         first, second, kernel = shape[-1], shape[-2], shape[:-2]
     require(
         all(size not in (0, DYNAMIC) for size in kernel),
-        f"filter must have static, positive spatial sizes, got {filter}",
+        lambda: f"filter must have static, positive spatial sizes, got {filter}",
     )
     return first, second, kernel
 
@@ -276,7 +284,9 @@ def require_groups(groups: int, channels: int) -> None:
     """Raises unless the groups divide the channels."""
     require(
         groups >= 1 and (channels == DYNAMIC or channels % groups == 0),
-        f"groups must divide the channels, got {groups} for {channels} channels",
+        lambda: (
+            f"groups must divide the channels, got {groups} for {channels} channels"
+        ),
     )
 
 
@@ -286,12 +296,14 @@ def require_bias(
     """Raises unless the bias is there as the flag says, one for each output channel."""
     require(
         len(bias) == int(has_bias),
-        f"needs {2 + has_bias} operands, as has_bias says, got {2 + len(bias)}",
+        lambda: f"needs {2 + has_bias} operands, as has_bias says, got {2 + len(bias)}",
     )
     for type_ in bias:
         require(
             type_.rank == 1 and dim_sizes_agree(type_.shape[0], outputs),
-            f"bias must have the shape {shape_text([outputs])}, got {type_}",
+            lambda type_=type_: (
+                f"bias must have the shape {shape_text([outputs])}, got {type_}"
+            ),
         )
 
 
@@ -306,7 +318,7 @@ def require_lists(lists: Sequence[Sequence[int]], count: int) -> None:
     for values in (lists[0], lists[-1]):
         require(
             all(value >= 1 for value in values),
-            f"strides and dilations must be at least 1, got {list(values)}",
+            f"strides and dilations must be at least 1, got {values}",
         )
 
 

@@ -50,6 +50,9 @@ Float = ir.FloatAttr  # f64, read as float
 Choice = ir.StringAttr  # read as str
 
 
+_Fields = tuple[int, list[str]]  # how many are single, and the names of all
+
+
 class Ix(ext.Dialect, name="ix"):
     """Whole-tensor ops with value semantics."""
 
@@ -139,11 +142,37 @@ class IxOp(Ix.Operation, traits=[ext.Pure]):
         """Called by MLIR's verifier; reports at the op's location."""
         try:
             with self.location:  # types are built here, which needs a context
+                self._require_declared_form()
                 self.check()
         except ShapeError as error:
             self.location.emit_error(f"{self.OPERATION_NAME}: {error}")
             return False
         return True
+
+    def _require_declared_form(self) -> None:
+        """Raises unless operands, results and attributes are those of the class.
+
+        IRDL checks that too, but after `check`, which relies on it.
+        """
+        attributes = self.attributes
+        for name, kind in self._attribute_kinds().items():
+            require(name in attributes, f"needs the attribute {name}; add it")
+            allowed = _ATTRIBUTE_KINDS.get(kind)
+            if allowed is not None and not isinstance(attributes[name], allowed[0]):
+                raise ShapeError(f"{name} must be {allowed[1]}, got {attributes[name]}")
+        operands, results = self._value_fields()
+        _require_count("operands", operands, len(self.operands))
+        _require_count("results", results, len(self.results))
+
+    @classmethod
+    def _value_fields(cls) -> tuple[_Fields, _Fields]:
+        """Names of operands and of results, and how many of them are single."""
+        fields: tuple[_Fields, _Fields] | None = cls.__dict__.get("_values")
+        if fields is None:
+            operands, _, results, _ = ext.partition_fields(cls._fields)
+            fields = _named(operands), _named(results)
+            cls._values = fields
+        return fields
 
     @classmethod
     def _inferred(
@@ -184,6 +213,33 @@ class IxOp(Ix.Operation, traits=[ext.Pure]):
     def _generate_attr_properties(cls, attributes: Sequence[Any]) -> None:
         for field in attributes:
             setattr(cls, field.name, _python_valued(field.name))
+
+
+_ATTRIBUTE_KINDS: dict[Any, tuple[Any, str]] = {
+    ir.ArrayAttr: (ir.ArrayAttr, "a list"),
+    ir.IntegerAttr: ((ir.IntegerAttr, ir.BoolAttr), "an integer or a flag"),
+    ir.FloatAttr: (ir.FloatAttr, "a float"),
+    ir.StringAttr: (ir.StringAttr, "a string"),
+}
+"""Declared attribute class → the classes that an attribute may have, and their noun."""
+
+
+def _named(fields: Sequence[Any]) -> _Fields:
+    single = sum(f.variadicity == ext.Variadicity.single for f in fields)
+    return single, [field.name for field in fields]
+
+
+def _require_count(what: str, fields: _Fields, count: int) -> None:
+    """Raises unless there are as many operands or results as the fields declare."""
+    single, names = fields
+    is_open = single < len(names)
+    require(
+        count == single or (count > single and is_open),
+        lambda: (
+            f"needs {single}{' or more' * is_open} {what} "
+            f"({', '.join(names) or 'none'}), got {count}"
+        ),
+    )
 
 
 def _positional(group: str, index: int, field: Any) -> property:

@@ -84,16 +84,20 @@ class AffineOp(NormalizationOp):
         cls.require_floats(operands[0])
         require(
             len(operands) == 1 + sum(flags),
-            f"needs {sum(flags)} operands after the input, as the flags say, "
-            f"got {len(operands) - 1}",
+            lambda: (
+                f"needs {sum(flags)} operands after the input, as the flags say, "
+                f"got {len(operands) - 1}"
+            ),
         )
         require_same_elements(operands)
         for operand in operands[1:]:
             require(
                 len(operand.shape) == len(shape)
                 and all(map(dim_sizes_agree, operand.shape, shape)),
-                f"scale and bias must have the shape {shape_text(shape)}, "
-                f"got {operand}",
+                lambda operand=operand: (
+                    f"scale and bias must have the shape {shape_text(shape)}, "
+                    f"got {operand}"
+                ),
             )
 
 
@@ -295,7 +299,10 @@ class GroupNormOp(AffineOp, name="group_norm"):
         channels = require_channels(operands[0])
         require(
             groups >= 1 and (channels == DYNAMIC or channels % groups == 0),
-            f"groups must divide the channels, axis 1 of {operands[0]}, got {groups}",
+            lambda: (
+                f"groups must divide the channels, axis 1 of {operands[0]}, "
+                f"got {groups}"
+            ),
         )
         cls.require_affine(operands, [has_scale, has_bias], [channels])
         return [operands[0]]
@@ -355,7 +362,7 @@ def present(*values: ir.Value | None) -> list[ir.Value]:
 
 def require_channels(input: ir.RankedTensorType) -> int:
     """The size of axis 1, the channels; raises where there is none."""
-    require(input.rank >= 2, f"input must have axes N, C, …, got {input}")
+    require(input.rank >= 2, lambda: f"input must have axes N, C, …, got {input}")
     return input.shape[1]
 
 
@@ -363,6 +370,8 @@ def require_vector(operand: ir.RankedTensorType, size: int) -> None:
     """Raises unless the operand has rank 1 and `size` elements."""
     require(
         operand.rank == 1 and dim_sizes_agree(operand.shape[0], size),
-        f"scale, bias, mean and variance must have the shape {shape_text([size])}, "
-        f"got {operand}",
+        lambda: (
+            f"scale, bias, mean and variance must have the shape {shape_text([size])}, "
+            f"got {operand}"
+        ),
     )

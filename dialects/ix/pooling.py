@@ -151,8 +151,10 @@ class AvgPoolOp(IxOp, name="avg_pool"):
         require(
             len(ceil_padding) == len(padding_high)
             and all(size >= 0 for size in ceil_padding),
-            f"ceil_padding must have one number ≥ 0 for each spatial axis, "
-            f"got {ceil_padding}",
+            lambda: (
+                f"ceil_padding must have one number ≥ 0 for each spatial axis, "
+                f"got {ceil_padding}"
+            ),
         )
         high = [a + b for a, b in zip(padding_high, ceil_padding, strict=True)]
         return pooled_type(input, kernel, strides, padding_low, high, dilations, layout)
@@ -175,8 +177,10 @@ def pooled_type(
     batch, channels, sizes = require_image(input, layout)
     require(
         len(kernel) == len(sizes) and all(size >= 1 for size in kernel),
-        f"kernel must have one size ≥ 1 for each spatial axis, got {list(kernel)} "
-        f"for {input}",
+        lambda: (
+            f"kernel must have one size ≥ 1 for each spatial axis, got {list(kernel)} "
+            f"for {input}"
+        ),
     )
     spatial = window_sizes(sizes, kernel, strides, low, high, dilations)
     shape = image_shape(batch, channels, spatial, layout)

@@ -298,8 +298,10 @@ class TopkOp(IxOp, name="topk"):
         size = input.shape[axis]
         require(
             k >= 0 and (size == DYNAMIC or k <= size),
-            f"k must lie in 0..{'?' if size == DYNAMIC else size}, the size of axis "
-            f"{axis}, got {k}",
+            lambda: (
+                f"k must lie in 0..{'?' if size == DYNAMIC else size}, the size of "
+                f"axis {axis}, got {k}"
+            ),
         )
         shape = [k if at == axis else s for at, s in enumerate(input.shape)]
         return _values_and_indices(shape, input.element_type)
@@ -315,8 +317,10 @@ def require_not_empty(input: ir.RankedTensorType, axes: Sequence[int]) -> None:
     has_result = all(sizes[axis] != 0 for axis in range(input.rank) if axis not in axes)
     require(
         not empty or not has_result,
-        f"reduced axes must not be empty, but axes {empty} of {input} are; an empty "
-        "tensor has no extremum",
+        lambda: (
+            f"reduced axes must not be empty, but axes {empty} of {input} are; "
+            "an empty tensor has no extremum"
+        ),
     )
 
 
