@@ -131,20 +131,14 @@ def _padded(size_bytes: int) -> int:
     return (size_bytes + 63) // 64 * 64
 
 
-_OPS = {
-    "add": "add i64",
-    "sub": "sub i64",
-    "mul": "mul i64",
-    "div": "udiv i64",
-    "mod": "urem i64",
-}
+_OPS = {"add": "add i64", "sub": "sub i64", "mul": "mul i64"}
 
 
 def size_ir(size: Size, name: str, source: str = "%n{0}") -> tuple[str, str]:
     """LLVM IR that computes a size, and the operand that holds it.
 
     Args:
-        size: Sizes are at least 0, so division is unsigned.
+        size: Division and remainder round down, as in `ix.runtime.sizes`.
         name: Prefix of the new values.
         source: The operand of dimension n, with {0} in place of n.
     """
@@ -160,9 +154,32 @@ def size_ir(size: Size, name: str, source: str = "%n{0}") -> tuple[str, str]:
         if size[0] in ("min", "max"):
             intrinsic = f"@llvm.s{size[0]}.i64"
             lines.append(f"  {result} = call i64 {intrinsic}(i64 {left}, i64 {right})")
+        elif size[0] in ("div", "mod"):
+            lines.append(_rounded_down(size[0], result, left, right))
         else:
             lines.append(f"  {result} = {_OPS[size[0]]} {left}, {right}")
         return result
 
     operand = emit(size)
     return "\n".join(lines), operand
+
+
+def _rounded_down(kind: str, result: str, left: str, right: str) -> str:
+    """⌊left / right⌋ or its remainder; the divisor is a size, so above 0."""
+    down = f"{result}.rest.negative"
+    lines = [
+        f"  {result}.rest = srem i64 {left}, {right}",
+        f"  {down} = icmp slt i64 {result}.rest, 0",
+    ]
+    if kind == "mod":
+        lines += [
+            f"  {result}.up = add i64 {result}.rest, {right}",
+            f"  {result} = select i1 {down}, i64 {result}.up, i64 {result}.rest",
+        ]
+    else:
+        lines += [
+            f"  {result}.toward.zero = sdiv i64 {left}, {right}",
+            f"  {result}.down = sext i1 {down} to i64",
+            f"  {result} = add i64 {result}.toward.zero, {result}.down",
+        ]
+    return "\n".join(lines)

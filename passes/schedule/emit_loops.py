@@ -20,7 +20,7 @@ from ix.mlir import arith, func, ir, memref
 from ix.passes.framework import module_pass
 from ix.passes.schedule import storage
 from ix.passes.schedule.choose_rule import loops_of
-from ix.passes.schedule.form_kernels import declared_dims, main_of
+from ix.passes.schedule.form_kernels import SIZE_OPS, declared_dims, main_of
 from ix.passes.schedule.kernel import KernelCode
 from ix.passes.schedule.program import HostProgram, Place, Step, host_program
 from ix.runtime.sizes import Size
@@ -162,21 +162,10 @@ def _recast(buffer: Any, kind: Any) -> Any:
     ).result
 
 
-_OPS = {
-    "add": arith.addi,
-    "sub": arith.subi,
-    "mul": arith.muli,
-    "div": arith.divui,
-    "mod": arith.remui,
-    "min": arith.minsi,
-    "max": arith.maxsi,
-}
-
-
 def _computed(size: Size, dims: list[Any]) -> Any:
     """A size as an index value."""
     if isinstance(size, int):
         return arith.constant(ir.IndexType.get(), size)
     if size[0] == "dim":
         return dims[size[1]]
-    return _OPS[size[0]](_computed(size[1], dims), _computed(size[2], dims))
+    return SIZE_OPS[size[0]](_computed(size[1], dims), _computed(size[2], dims))

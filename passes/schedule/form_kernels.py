@@ -23,7 +23,7 @@ from ix.passes.schedule.structure import kind_of, tensor_operands
 from ix.passes.schedule.symbols import Sizes
 from ix.runtime.sizes import Size, bounds, dim
 
-__all__ = ["form_kernels", "main_of", "main_sizes", "ranges_of"]
+__all__ = ["SIZE_OPS", "form_kernels", "main_of", "main_sizes", "ranges_of"]
 
 
 @module_pass("ix-form-kernels")
@@ -279,7 +279,7 @@ class _Outliner:
         if size[0] == "dim":
             return self._declared(size)
         left, right = self._emit_size(size[1]), self._emit_size(size[2])
-        return _SIZE_OPS[size[0]](left, right)
+        return SIZE_OPS[size[0]](left, right)
 
     def _declared(self, size: Size) -> Any:
         for argument in self.main.arguments:
@@ -290,12 +290,12 @@ class _Outliner:
         raise CompileError(self.main, "needs an argument for each declared dimension")
 
 
-_SIZE_OPS = {
+SIZE_OPS = {
     "add": arith.addi,
     "sub": arith.subi,
     "mul": arith.muli,
     "div": arith.floordivsi,
-    "mod": arith.remui,
+    "mod": lambda a, b: arith.subi(a, arith.muli(arith.floordivsi(a, b), b)),
     "min": arith.minsi,
     "max": arith.maxsi,
 }

@@ -311,7 +311,15 @@ class _SizeEmitter:
             return size
         if size[0] == "dim":
             return self.arguments[size[1]]
-        return self.math.compute(size[0], self(size[1]), self(size[2]))
+        left, right = self(size[1]), self(size[2])
+        if size[0] in ("div", "mod"):
+            # Numerators of sizes may be negative; those of indices never are.
+            quotient = arith.floordivsi(self.math.value(left), self.math.value(right))
+            if size[0] == "div":
+                return quotient
+            whole = self.math.compute("mul", quotient, right)
+            return self.math.compute("sub", left, whole)
+        return self.math.compute(size[0], left, right)
 
 
 def _argument_type(value: Any, kernel: Kernel) -> Any:
