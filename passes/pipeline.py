@@ -20,6 +20,7 @@ from ix.passes.graph.fold_padding import fold_padding
 from ix.passes.graph.hoist_constants import hoist_constants
 from ix.passes.graph.merge_sibling_matmuls import merge_sibling_matmuls
 from ix.passes.graph.recognize_attention import recognize_attention
+from ix.passes.graph.recognize_causal_mask import recognize_causal_mask
 from ix.passes.graph.recognize_gelu import recognize_gelu
 from ix.passes.graph.recognize_layer_norm import recognize_layer_norm
 from ix.passes.graph.recognize_linear import recognize_linear
@@ -54,6 +55,7 @@ STAGES: tuple[Stage, ...] = (
             recognize_gelu,
             recognize_linear,
             recognize_attention,
+            recognize_causal_mask,
             # After recognition, so that what it found is fused or written out.
             decompose_attention,
             # Before transposed convolutions lose their channel axis.
