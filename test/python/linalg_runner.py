@@ -60,7 +60,7 @@ def run(module: Any, inputs: list[np.ndarray]) -> list[np.ndarray]:
         lower_to_linalg.run(module)
         _call_for_float8(module)
         PassManager.parse(PIPELINE).run(module.operation)
-        engine = ExecutionEngine(module, opt_level=1)
+        engine = ExecutionEngine(module, opt_level=0)
     float8 = {f"_mlir_ciface_{name}": call for name, call in _FLOAT8.items()}
     for name, callback in {"memrefCopy": _memref_copy, **float8}.items():
         engine.raw_register_runtime(name, ctypes.cast(callback, ctypes.c_void_p))
