@@ -65,6 +65,8 @@ STAGES: tuple[Stage, ...] = (
             decompose_conv_transpose,
             merge_sibling_matmuls,
             cancel_movement,
+            # Norms over channels have come to run over the last axis.
+            recognize_layer_norm,
             "cse",
             # Last: what depends on weights alone leaves @main.
             hoist_constants,

@@ -2,7 +2,8 @@
 
 Short floats: the ops compute in f32 and round once. A norm spelled in f16 or bf16
 squares in that format, where large values overflow, so it is recognised only where the
-program casts to f32 first; the casts around the norm then vanish.
+program casts to f32 first; the casts around the norm then vanish. A scale or bias that
+follows in the short format joins the norm, whose result then rounds once, not twice.
 """
 
 from __future__ import annotations

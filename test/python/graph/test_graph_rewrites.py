@@ -19,6 +19,7 @@ from ix.passes.graph.fold_constants import fold_constants
 from ix.passes.graph.fold_padding import fold_padding
 from ix.passes.graph.hoist_constants import hoist_constants
 from ix.passes.graph.merge_sibling_matmuls import merge_sibling_matmuls
+from ix.passes.graph.recognize_layer_norm import recognize_layer_norm
 from ix.passes.graph.recognize_linear import recognize_linear
 from ix.passes.graph.simplify_algebra import simplify_algebra
 from ix.passes.graph.split_to_slices import split_to_slices
@@ -308,3 +309,19 @@ def test_dynamic_rows_survive_all_rewrites(rows: int) -> None:
     ops = transform(program, [x], passes)
     assert ops.count("ix.matmul") == 1
     assert "ix.transpose" not in ops
+
+
+def test_norms_over_channels_are_recognised_with_channels_last() -> None:
+    gain, shift = sample("gain", 6, 1, 1), sample("shift", 6, 1, 1)
+
+    def network(x: Any) -> Any:
+        y = conv(x, 6)
+        centered = b.sub(y, b.mean(y, 1, keepdims=True))
+        variance = b.mean(b.square(centered), 1, keepdims=True)
+        y = b.true_divide(centered, b.sqrt(b.add(variance, 1e-6)))
+        return conv(b.add(b.mul(y, gain), shift), 4)
+
+    passes = ["cse", choose_layout, cancel_movement, recognize_layer_norm]
+    ops = transform(built(network, IMAGE), [IMAGE], [*passes, hoist_constants])
+    assert ops.count("ix.layer_norm") == 1
+    assert "ix.reduce_mean" not in ops
