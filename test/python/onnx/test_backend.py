@@ -38,11 +38,11 @@ def test_lists_are_sorted_and_distinct() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", range(8))
+@pytest.mark.parametrize("part", range(16))
 def test_passing(known: dict[str, Any], part: int) -> None:
     """In parts, so that several processes can share the work."""
     listed = [name for name in names("backend_passing.txt") if name in known]
-    outcomes = [run_case(known[name], PROVIDER) for name in listed[part::8]]
+    outcomes = [run_case(known[name], PROVIDER) for name in listed[part::16]]
     assert [each for each in outcomes if each.kind != "pass"] == []
 
 
