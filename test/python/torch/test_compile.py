@@ -258,8 +258,9 @@ def test_handlers_are_named_after_real_ops():
     from ix.importer.torch_export import HANDLERS
 
     for name in HANDLERS:
-        _, op, overload = name.split(".")
-        assert hasattr(getattr(torch.ops.aten, op), overload), name
+        package, op, overload = name.split(".")
+        if package == "aten":
+            assert hasattr(getattr(torch.ops.aten, op), overload), name
 
 
 def test_ops_carry_their_source():

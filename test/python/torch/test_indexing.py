@@ -59,6 +59,12 @@ INDEXING = {
     "select_scatter": lambda x, i, j: x.select_scatter(x.new_ones(4, 3), 1, 2),
     "masked_put": lambda x, i, j: masked(x),
     "bucketize": lambda x, i, j: torch.bucketize(x, torch.tensor([-1.0, 0.0, 1.0])),
+    "searchsorted": lambda x, i, j: torch.searchsorted(
+        torch.tensor([-1.0, 0.0, 1.0]), x, right=True
+    ),
+    "histc": lambda x, i, j: x.histc(5, -1, 1),
+    "masked_scatter": lambda x, i, j: x.masked_scatter(x > 0.5, x * 7),
+    "isin": lambda x, i, j: torch.isin(i, torch.tensor([1, 3])),
     "copy": lambda x, i, j: x.clone().copy_(x[:1] * 2),
 }
 

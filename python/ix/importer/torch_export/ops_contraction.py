@@ -76,6 +76,28 @@ def _distances(call: Call, x1: Any, x2: Any, p: float, compute_mode: Any = None)
     return b.sqrt(b.sum(b.square(difference), [-1]))
 
 
+def _grouped_product(
+    call: Call,
+    x: Any,
+    weights: Any,
+    offs: Any = None,
+    bias: Any = None,
+    out_dtype: Any = None,
+) -> Any:
+    """x[r, k] · weights[g, k, n], row r in the first group whose end is beyond it.
+
+    Each row is multiplied with the matrices of all groups, and one result kept.
+    """
+    if b.rank(x) != 2 or b.rank(weights) != 3 or offs is None or bias is not None:
+        raise NotSupported("groups other than of the rows of a matrix")
+    rows = b.expand_dims(b.arange(b.shape(x)[0]), 1)
+    limits = b.cast(offs, np.int64)
+    group = b.sum(b.le(b.expand_dims(limits, 0), rows), [1])
+    products = b.matmul(b.expand_dims(x, 0), weights)
+    places = b.expand_dims(b.expand_dims(group, 0), 2)
+    return b.squeeze(b.take_along_axis(products, places, 0), 0)
+
+
 def _einsum(
     call: Call, equation: str, operands: Sequence[Any], path: Any = None
 ) -> Any:
@@ -274,6 +296,9 @@ CONTRACTION: dict[str, Handler] = {
     "aten.addbmm.default": _plus_sum_of_products,
     "aten._trilinear.default": _trilinear,
     "aten._cdist_forward.default": _distances,
+    "aten._grouped_mm.default": _grouped_product,
+    # The custom op of transformers where torch has no grouped product.
+    "transformers.grouped_mm_fallback.default": _grouped_product,
     "aten.einsum.default": _einsum,
     "aten.tensordot.default": _tensordot,
     **_names("outer.default ger.default", _outer),

@@ -225,6 +225,55 @@ def _bucketize(
     return b.sum(compare(boundaries, values), [-1])
 
 
+def _search_sorted(
+    call: Call,
+    boundaries: Any,
+    x: Any,
+    out_int32: bool = False,
+    right: bool = False,
+    side: str | None = None,
+    sorter: Any = None,
+) -> Any:
+    if b.rank(boundaries) != 1 or sorter is not None:
+        raise NotSupported("boundaries of more than one axis, or a sorter")
+    return _bucketize(call, x, boundaries, right=right or side == "right")
+
+
+def _histogram(
+    call: Call, x: Any, bins: int = 100, min: float = 0, max: float = 0
+) -> Any:
+    """How many elements lie in each of `bins` equal parts of [min, max]."""
+    if min >= max:
+        raise NotSupported("a range that depends on data")
+    values = b.cast(b.reshape(x, [-1, 1]), np.float32)
+    scaled = b.mul(b.sub(values, float(min)), bins / (max - min))
+    place = b.select(b.eq(values, float(max)), float(bins - 1), b.floor(scaled))
+    hits = b.eq(place, np.arange(bins, dtype=np.float32))
+    return b.sum(hits, [0])
+
+
+def _masked_scatter(call: Call, x: Any, mask: Any, source: Any) -> Any:
+    """The elements of `source`, in order, at the true places of the mask."""
+    true = b.reshape(b.broadcast_to(mask, call.shape), [-1])
+    place = b.sub(b.cumsum(true, 0), 1)
+    last = b.size(source) - 1
+    taken = b.take(b.ravel(source), b.clip(place, np.int64(0), last), 0)
+    flat = b.reshape(b.broadcast_to(x, call.shape), [-1])
+    return b.reshape(b.select(true, call.to(taken), flat), call.shape)
+
+
+def _is_in(
+    call: Call,
+    elements: Any,
+    test_elements: Any,
+    assume_unique: bool = False,
+    invert: bool = False,
+) -> Any:
+    values = b.expand_dims(elements, b.rank(elements))
+    found = b.any(b.eq(values, b.ravel(test_elements)), [-1])
+    return b.logical_not(found) if invert else found
+
+
 def _depends_on_data(call: Call, *args: Any, **kwargs: Any) -> Any:
     raise NotSupported("its result's size or value depends on data")
 
@@ -254,6 +303,10 @@ INDEXING: dict[str, Handler] = {
     "aten.select_scatter.default": _select_scatter,
     "aten.copy.default": _copy,
     **_names("bucketize.Tensor bucketize.Scalar", _bucketize),
+    **_names("searchsorted.Tensor searchsorted.Scalar", _search_sorted),
+    "aten.histc.default": _histogram,
+    "aten.masked_scatter.default": _masked_scatter,
+    "aten.isin.Tensor_Tensor": _is_in,
     **_names(
         "nonzero.default masked_select.default _unique2.default unique_dim.default "
         "unique_consecutive.default _local_scalar_dense.default item.default "
