@@ -1,35 +1,43 @@
 """The ops of the dialect `ix`: passes write `ix.MatmulOp` as IR writes `ix.matmul`."""
 
-import importlib
-import importlib.util
 from typing import Any
 
+from ix.dialects.ix import (
+    attention,
+    contraction,
+    convolution,
+    elementwise,
+    indexing,
+    movement,
+    normalization,
+    pooling,
+    program,
+    reduction,
+    resampling,
+    slicing,
+)
 from ix.dialects.ix.dialect import Ix, IxOp
 from ix.mlir import ir
 
-__all__ = ["Ix", "IxOp", "load"]
-
-FAMILIES = (
-    "program",
-    "elementwise",
-    "movement",
-    "slicing",
-    "indexing",
-    "resampling",
-    "reduction",
-    "normalization",
+__all__ = [
+    "Ix",
+    "IxOp",
+    "attention",
     "contraction",
     "convolution",
+    "elementwise",
+    "indexing",
+    "load",
+    "movement",
+    "normalization",
     "pooling",
-    "convolution",
-    "pooling",
-    "attention",
-)
+    "program",
+    "reduction",
+    "resampling",
+    "slicing",
+]
 
-for _family in FAMILIES:
-    if importlib.util.find_spec(f"{__name__}.{_family}"):
-        importlib.import_module(f"{__name__}.{_family}")
-
+# Half of the classes come from tables, so they are not imported by name.
 globals().update({op.__name__: op for op in Ix.operations})
 
 

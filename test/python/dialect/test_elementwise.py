@@ -258,8 +258,8 @@ def test_lowered_ops_keep_the_location():
         assert str(each.location) == 'loc("encoder/Gelu"("model.py":3:7))'
 
 
-def test_verification_and_loading_are_fast():
-    """A load costs milliseconds, in every context; a program verifies linearly."""
+def test_loading_is_fast():
+    """A load costs milliseconds, in every context of a process."""
     start = time.perf_counter()
     for _ in range(5):
         context()
