@@ -15,6 +15,7 @@ from ix.dialects.ix.shapes import (
     require_axis,
     require_element,
     require_same_elements,
+    shape_text,
     tensor_type,
 )
 from ix.mlir import DYNAMIC, ir
@@ -48,6 +49,7 @@ class GatherOp(IxOp, name="gather"):
         _require_indices(indices)
         require_axis(axis, input.rank)
         shape = [*input.shape[:axis], *indices.shape, *input.shape[axis + 1 :]]
+        _require_elements(input, axis, shape)
         return [tensor_type(shape, input.element_type)]
 
 
@@ -84,6 +86,7 @@ class TakeAlongAxisOp(IxOp, name="take_along_axis"):
         along, source[axis], taken[axis] = taken[axis], 1, 1
         shape = broadcast_shapes([source, taken])
         shape[axis] = along
+        _require_elements(input, axis, shape)
         return [tensor_type(shape, input.element_type)]
 
 
@@ -264,6 +267,15 @@ def _require_indices(indices: ir.RankedTensorType) -> None:
     require(
         is_integer(indices.element_type),
         f"indices must be integers, got {indices}; cast them first",
+    )
+
+
+def _require_elements(input: ir.RankedTensorType, axis: int, result: list[int]) -> None:
+    """Raises where elements are taken from an axis that has none."""
+    require(
+        input.shape[axis] != 0 or 0 in result,
+        f"axis {axis} has no elements to take, got {input} for the result "
+        f"{shape_text(result)}",
     )
 
 

@@ -357,3 +357,19 @@ func.func @nothing_to_sample(%x: tensor<0x3xf32>) {
   %0 = "ix.resize"(%x) {shape = [4, 3], scales = [0.0, 0.0], mode = "linear", coordinates = "half_pixel", nearest = "floor", cubic_coefficient = -0.75 : f64, antialias = false} : (tensor<0x3xf32>) -> tensor<4x3xf32>
   return
 }
+
+// -----
+
+func.func @take_from_nothing(%x: tensor<0x3xf32>, %i: tensor<2xi64>) {
+  // expected-error @below {{ix.gather: axis 0 has no elements to take, got tensor<0x3xf32> for the result 2x3}}
+  %0 = "ix.gather"(%x, %i) {axis = 0 : i64} : (tensor<0x3xf32>, tensor<2xi64>) -> tensor<2x3xf32>
+  return
+}
+
+// -----
+
+func.func @take_along_nothing(%x: tensor<0x3xf32>, %i: tensor<2x3xi64>) {
+  // expected-error @below {{ix.take_along_axis: axis 0 has no elements to take, got tensor<0x3xf32> for the result 2x3}}
+  %0 = "ix.take_along_axis"(%x, %i) {axis = 0 : i64} : (tensor<0x3xf32>, tensor<2x3xi64>) -> tensor<2x3xf32>
+  return
+}
