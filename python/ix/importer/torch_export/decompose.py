@@ -68,7 +68,7 @@ def _mutates(module: fx.GraphModule) -> bool:
     )
 
 
-_NOT_HELPFUL = "aten._fft_"
+_NOT_HELPFUL = ("aten.fft_", "aten._fft_")
 """Ops whose decompositions end in primitives that ix lacks as well."""
 
 
