@@ -1,4 +1,9 @@
-"""Checks ops that add up: their error is measured by the largest result."""
+"""Checks ops that add up: their error is measured by the size of what they add.
+
+Terms that cancel leave a small result and all of the terms' rounding errors: the bound of
+a sum's error grows with Σ|term| (Higham, "Accuracy and Stability of Numerical
+Algorithms", section 4.2), which the same ops on absolute values compute.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +39,8 @@ def check_sum(
     Args:
         body: Builds ix ops on the arguments; returns the results.
         inputs: Arrays, whose types become those of the arguments.
-        epsilons: The tolerance, in units of ε times the largest finite result.
+        epsilons: The tolerance, in units of ε times the largest finite result, or the
+            largest for the inputs' absolute values.
         dynamic: Which axes are `?`: of all arguments, or a list for each.
     """
     each = dynamic if _is_nested(dynamic) else [dynamic] * len(inputs)
@@ -43,13 +49,21 @@ def check_sum(
         module = module_of(types, body)
         text = str(module)
         expected = evaluate(module, inputs)
+        sizes = evaluate(
+            module, [np.abs(x) if is_float(x.dtype) else x for x in inputs]
+        )
         actual = linalg_runner.run(module, list(inputs))
-    for want, got in zip(expected, actual, strict=True):
-        assert_close(got, want, epsilons, text)
+    for want, got, size in zip(expected, actual, sizes, strict=True):
+        assert_close(got, want, epsilons, text, size)
 
 
-def assert_close(got: Any, want: Any, epsilons: float, what: str = "") -> None:
-    """Asserts equal shape, dtype and, within the tolerance, values; NaN equals NaN."""
+def assert_close(
+    got: Any, want: Any, epsilons: float, what: str = "", terms: Any = ()
+) -> None:
+    """Asserts equal shape, dtype and, within the tolerance, values; NaN equals NaN.
+
+    The tolerance is `epsilons` · ε times the largest finite value of `want` and `terms`.
+    """
     got, want = np.asarray(got), np.asarray(want)
     assert (got.shape, got.dtype) == (want.shape, want.dtype), what
     if not is_float(want.dtype):
@@ -58,8 +72,8 @@ def assert_close(got: Any, want: Any, epsilons: float, what: str = "") -> None:
         return
     epsilon = float(ml_dtypes.finfo(want.dtype).eps)
     wide, exact = got.astype(np.float64), want.astype(np.float64)
-    finite = np.abs(exact[np.isfinite(exact)])
-    tolerance = epsilons * epsilon * (finite.max() if finite.size else 0.0)
+    largest = max(_largest(exact), _largest(np.asarray(terms, np.float64)))
+    tolerance = epsilons * epsilon * largest
     with np.errstate(invalid="ignore"):
         good = (np.abs(wide - exact) <= tolerance) | (wide == exact)
     good |= np.isnan(wide) & np.isnan(exact)
@@ -67,6 +81,11 @@ def assert_close(got: Any, want: Any, epsilons: float, what: str = "") -> None:
         f"{what}\ngot {wide[~good][:5]}, want {exact[~good][:5]} "
         f"at {np.argwhere(~good)[:5].tolist()}, tolerance {tolerance}"
     )
+
+
+def _largest(values: np.ndarray) -> float:
+    finite = np.abs(values[np.isfinite(values)])
+    return float(finite.max()) if finite.size else 0.0
 
 
 def _is_nested(dynamic: Any) -> bool:
