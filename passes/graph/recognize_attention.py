@@ -168,7 +168,7 @@ def _before_repeat(value: ir.Value) -> ir.Value | None:
     op = defining_op(value)
     if isinstance(op, ix.TransposeOp):
         order, op = op.permutation, defining_op(op.input)
-    wide = defining_op(op.input) if isinstance(op, ix.ReshapeOp) else None
+    wide: Any = defining_op(op.input) if isinstance(op, ix.ReshapeOp) else None
     narrow = defining_op(wide.input) if isinstance(wide, ix.BroadcastOp) else None
     if not isinstance(narrow, ix.ReshapeOp) or narrow.input.type.rank != 4:
         return None
