@@ -42,8 +42,8 @@ STAGES: tuple[Stage, ...] = (
         "ix → ix: cheaper whole-tensor programs",
         [
             split_to_slices,
-            simplify_algebra,
             fold_constants,
+            simplify_algebra,
             # Recognisers compare values: equal ones must be one.
             "cse",
             recognize_softmax,

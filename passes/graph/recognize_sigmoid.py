@@ -4,6 +4,7 @@
 x / (1 + exp(−y))                                                   →  x · sigmoid(y)
 x · sigmoid(x)                                                      →  silu(x)
 log(1 + exp(x)), log1p(exp(x)), relu(x) + log1p(exp(−|x|))          →  softplus(x)
+select(isnan(x), x, softplus(x))                                    →  softplus(x)
 
 The ops do not overflow where exp does; short floats compute in f32 and round once.
 """
@@ -73,12 +74,30 @@ def recognize_log1p(op: ix.Log1pOp) -> ir.Value | None:
 @pattern(ix.AddOp)
 def recognize_stable_softplus(op: ix.AddOp) -> ir.Value | None:
     for linear, logarithm in commuted(op):
-        log = defining_op(logarithm, ix.Log1pOp)
+        log = defining_op(_before_guard(logarithm), ix.Log1pOp)
         exponential = None if log is None else defining_op(log.input, ix.ExpOp)
         x = None if exponential is None else _magnitude(exponential.input)
         if x is not None and _is_relu(linear, x):
             return ix.SoftplusOp.build(x)
     return None
+
+
+@pattern(ix.SelectOp)
+def drop_guard(op: ix.SelectOp) -> ir.Value | None:
+    test = defining_op(op.condition, ix.IsnanOp)
+    softplus = defining_op(op.b, ix.SoftplusOp)
+    if test is None or softplus is None:
+        return None
+    return op.b if softplus.input == op.a == test.input else None
+
+
+def _before_guard(value: ir.Value) -> ir.Value:
+    """f(|x|) where the value is select(isnan(|x|), 0, f(|x|)); relu(x) is NaN then."""
+    op = defining_op(value, ix.SelectOp)
+    test = None if op is None else defining_op(op.condition, ix.IsnanOp)
+    if op is None or test is None or scalar(op.a) != 0:
+        return value
+    return op.b if defining_op(test.input, ix.AbsOp) is not None else value
 
 
 def _magnitude(value: ir.Value) -> ir.Value | None:
@@ -139,5 +158,6 @@ recognize_sigmoid = rewrite_pass(
         recognize_logarithm,
         recognize_log1p,
         recognize_stable_softplus,
+        drop_guard,
     ],
 )

@@ -3,7 +3,7 @@
 x + 0, x − 0, x · 1, x / 1, x¹, −(−x), max(x, x), x and true   →  x
 x − x, x · 0 of integers                                       →  0
 x², x^0.5, x^−1, x^−0.5       →  x · x, sqrt(x), reciprocal(x), rsqrt(x)
-x / 2ⁿ, 1 / x, x · −1         →  x · 2⁻ⁿ, reciprocal(x), −x
+x / 2ⁿ, 1 / x, x · −1, 0 − x  →  x · 2⁻ⁿ, reciprocal(x), −x, −x
 x + (−y), x − (−y), −(x − y)  →  x − y, x + y, y − x
 max(x, 0)                     →  relu(x)
 cast(cast(x))                 →  cast(x), or x     the inner cast keeps every value
@@ -69,6 +69,8 @@ def simplify_difference(op: ix.SubOp) -> ir.Value | None:
         return _filled(0, op)
     if scalar(op.b) == 0:
         return _whole(op.a, op)
+    if scalar(op.a) == 0 and op.b.type == op.result.type:
+        return ix.NegOp.build(op.b)
     negative = defining_op(op.b, ix.NegOp)
     return None if negative is None else ix.AddOp.build(op.a, negative.input)
 

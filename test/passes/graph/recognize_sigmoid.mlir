@@ -143,6 +143,25 @@ func.func @other_numerator_over_exponential(%x: tensor<?x8xf32>, %y: tensor<?x8x
   return %0 : tensor<?x8xf32>
 }
 
+// CHECK-LABEL: func.func @guarded_softplus
+// CHECK-NEXT: %[[R:.*]] = "ix.softplus"(%arg0)
+// CHECK-NEXT: return %[[R]]
+func.func @guarded_softplus(%x: tensor<?x8xf32>) -> tensor<?x8xf32> {
+  %t = "ix.isnan"(%x) : (tensor<?x8xf32>) -> tensor<?x8xi1>
+  %s = "ix.softplus"(%x) : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  %0 = "ix.select"(%t, %x, %s) : (tensor<?x8xi1>, tensor<?x8xf32>, tensor<?x8xf32>) -> tensor<?x8xf32>
+  return %0 : tensor<?x8xf32>
+}
+
+// CHECK-LABEL: func.func @guarded_by_another_value_stays
+// CHECK: "ix.select"
+func.func @guarded_by_another_value_stays(%x: tensor<?x8xf32>, %y: tensor<?x8xf32>) -> tensor<?x8xf32> {
+  %t = "ix.isnan"(%y) : (tensor<?x8xf32>) -> tensor<?x8xi1>
+  %s = "ix.softplus"(%x) : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  %0 = "ix.select"(%t, %x, %s) : (tensor<?x8xi1>, tensor<?x8xf32>, tensor<?x8xf32>) -> tensor<?x8xf32>
+  return %0 : tensor<?x8xf32>
+}
+
 // CHECK-LABEL: func.func @gate_of_another_value_stays
 // CHECK-NOT: ix.silu
 // CHECK: return

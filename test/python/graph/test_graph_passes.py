@@ -11,12 +11,14 @@ from graph_runner import Array, built, sample, transform
 
 from ix.importer import builder as b
 from ix.importer.trace import trace
+from ix.passes.graph.fold_constants import fold_constants
 from ix.passes.graph.recognize_attention import recognize_attention
 from ix.passes.graph.recognize_gelu import recognize_gelu
 from ix.passes.graph.recognize_layer_norm import recognize_layer_norm
 from ix.passes.graph.recognize_rms_norm import recognize_rms_norm
 from ix.passes.graph.recognize_sigmoid import recognize_sigmoid
 from ix.passes.graph.recognize_softmax import recognize_softmax
+from ix.passes.graph.simplify_algebra import simplify_algebra
 from ix.passes.pipeline import STAGES
 
 F32 = np.float32
@@ -233,6 +235,16 @@ def test_activation_is_recognised(name: str) -> None:
         trace(function, [X]), [X], [recognize_sigmoid, recognize_gelu], 2e-4
     )
     assert [each for each in ops if each != "ix.cast"] == [f"ix.{kind}"]
+
+
+@pytest.mark.parametrize(
+    "function", [lambda x: np.logaddexp(0, x), lambda x: np.logaddexp(x, F32(0))]
+)
+def test_softplus_is_recognised_in_logaddexp(function: Callable[..., Any]) -> None:
+    passes = [fold_constants, simplify_algebra, "cse"]
+    x = X * 20
+    ops = transform(trace(function, [x]), [x], [*passes, recognize_sigmoid])
+    assert ops == ["ix.softplus"]
 
 
 def test_gelu_by_error_function_is_recognised() -> None:
