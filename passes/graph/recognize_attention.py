@@ -4,13 +4,15 @@ matmul(softmax(add(mul(matmul(q, transpose(k)), scale), mask)), v)
     →  attention(q, k, v, mask) {scale}
 
 `scores.py` says which forms of scores count. Products are matmul or dot_general, of
-rank 4, or of rank 3: then the heads are in the batch. Heads of keys and values that
+rank 4, of rank 3 with the heads in the batch, or of rank 5 with query heads in groups
+that share keys. Heads of keys and values that
 are repeated for the queries are shared instead. Whatever else reads the scores or the
 weights keeps them from being recognised.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +24,7 @@ from ix.passes.graph.scores import (
     Product,
     Scores,
     find_scores,
+    is_same_for_heads,
     joined_masks,
     product_of,
 )
@@ -88,9 +91,22 @@ def _fits(scores: Scores, output: Product, element_type: ir.Type) -> bool:
     q = _shape(product.a, product.order_a)
     k = _shape(product.b, product.order_b)
     v = _shape(output.b, output.order_b)
+    if 5 in (len(q), len(v)):
+        return _fits_in_groups(scores, q, k, v)
     if 3 in (len(q), len(v)):  # the leading axes are viewed in two ways, or as one
         return q[:-2] == k[:-2]
     return q[0] == k[0] == v[0] and k[1] == v[1] and k[1] in (1, q[1])
+
+
+def _fits_in_groups(scores: Scores, q: list[int], k: list[int], v: list[int]) -> bool:
+    """Whether q[b, g, r, …] reads k[b, g, 1, …] and v[b, g, 1, …]."""
+    return (
+        len(q) == len(v)
+        and q[:2] == k[:2] == v[:2]
+        and k[2] == v[2] == 1
+        and DYNAMIC not in q[1:3]
+        and all(map(is_same_for_heads, scores.masks))
+    )
 
 
 def _shape(value: ir.Value, order: Sequence[int]) -> list[int]:
@@ -103,7 +119,8 @@ def _attention(op: Any, scores: Scores, output: Product) -> ir.Value:
     k, factor_k = _ordered(scores.product.b, scores.product.order_b)
     *batch, width, rows = output.order_b
     v = _transposed(output.b, [*batch, rows, width])
-    sizes = [*sizes_of(v)[:-2], sizes_of(q)[-2], sizes_of(v)[-1]]
+    sizes = [*sizes_of(q if q.type.rank == 5 else v)[:-2]]
+    sizes += [sizes_of(q)[-2], sizes_of(v)[-1]]
     lead = _lead(scores, q, v)
     q, k, v = (_viewed(each, lead) for each in (q, k, v))
     k, v = _shared(k, v)
@@ -115,6 +132,8 @@ def _attention(op: Any, scores: Scores, output: Product) -> ir.Value:
 
 def _lead(scores: Scores, q: ir.Value, v: ir.Value) -> list[Size]:
     """The sizes of the batch and head axes."""
+    if q.type.rank == 5:
+        return [sizes_of(q)[0], q.type.shape[1] * q.type.shape[2]]
     if q.type.rank == 4:
         return sizes_of(q)[:2]
     if v.type.rank == 4:
@@ -147,10 +166,13 @@ def _transposed(value: ir.Value, order: Sequence[int]) -> ir.Value:
 
 
 def _viewed(value: ir.Value, lead: Sequence[Size]) -> ir.Value:
-    """A tensor [n, s, d] as [b, h, s, d]."""
-    if value.type.rank == 4:
+    """A tensor [n, s, d], or [b, g, r, s, d], as [b, h, s, d]."""
+    rank = value.type.rank
+    if rank == 4:
         return value
-    return ix.ReshapeOp.build(value, [*lead, *sizes_of(value)[1:]])
+    sizes = sizes_of(value)
+    front = list(lead) if rank == 3 else [lead[0], math.prod(value.type.shape[1:3])]
+    return ix.ReshapeOp.build(value, [*front, *sizes[-2:]])
 
 
 def _shared(k: ir.Value, v: ir.Value) -> tuple[ir.Value, ir.Value]:

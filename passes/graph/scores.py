@@ -62,7 +62,7 @@ class Scores:
 
     Attributes:
         product: What is scaled and masked.
-        rank: Of the product, 3 or 4.
+        rank: Of the product: 3, 4, or 5 with the heads in groups.
         scale: Of the product.
         masks: Outermost first.
         lead: The two leading sizes, where a reshape states them.
@@ -110,7 +110,7 @@ def find_scores(value: ir.Value, factor: float = 1.0) -> Scores | None:
     Args:
         factor: By which later steps multiply the value.
     """
-    if not is_used_once(value) or value.type.rank not in (3, 4):
+    if not is_used_once(value) or value.type.rank not in (3, 4, 5):
         return None
     product = product_of(value)
     if product is not None:
@@ -259,5 +259,15 @@ def _aligned(value: ir.Value, rank: int, lead: Sequence[int | ir.Value]) -> ir.V
     shape = list(value.type.shape)
     if rank == 4 or len(shape) < 3:
         return value
+    sizes = sizes_of(value)
+    if rank == 5:  # the same for all heads
+        front = [sizes[0], 1] if len(shape) == 5 else [1, 1]
+        return ix.ReshapeOp.build(value, [*front, *sizes[-2:]])
     front = [1, 1] if shape[0] == 1 else list(lead)
-    return ix.ReshapeOp.build(value, [*front, *sizes_of(value)[1:]])
+    return ix.ReshapeOp.build(value, [*front, *sizes[1:]])
+
+
+def is_same_for_heads(mask: Mask) -> bool:
+    """Whether a mask of scores [b, g, r, s, t] does not vary with g and r."""
+    shape = list(mask.value.type.shape)
+    return set(shape[-4:-2]) <= {1}

@@ -193,3 +193,26 @@ func.func @other_element_types_stay(%q: tensor<2x4x5x8xi8>, %k: tensor<2x4x6x8xi
   %0 = "ix.matmul"(%p, %v) {transpose_a = false, transpose_b = false} : (tensor<2x4x5x6xf32>, tensor<2x4x6x3xf32>) -> tensor<2x4x5x3xf32>
   return %0 : tensor<2x4x5x3xf32>
 }
+
+// CHECK-LABEL: func.func @groups_of_heads
+// CHECK: %[[Q:.*]] = "ix.reshape"(%arg0, %{{.*}}) {shape = [-9223372036854775808, 4, 5, 8]}
+// CHECK: "ix.attention"(%[[Q]], %{{.*}}) {{.*}} : (tensor<?x4x5x8xf32>, tensor<?x2x6x8xf32>, tensor<?x2x6x3xf32>, tensor<?x1x5x6xf32>)
+// CHECK: "ix.reshape"(%{{.*}}) {shape = [-9223372036854775808, 2, 2, 5, 3]}
+func.func @groups_of_heads(%q: tensor<?x2x2x5x8xf32>, %k: tensor<?x2x1x6x8xf32>, %v: tensor<?x2x1x6x3xf32>, %m: tensor<?x1x1x5x6xf32>) -> tensor<?x2x2x5x3xf32> {
+  %qk = "ix.matmul"(%q, %k) {transpose_a = false, transpose_b = true} : (tensor<?x2x2x5x8xf32>, tensor<?x2x1x6x8xf32>) -> tensor<?x2x2x5x6xf32>
+  %s = "ix.add"(%qk, %m) : (tensor<?x2x2x5x6xf32>, tensor<?x1x1x5x6xf32>) -> tensor<?x2x2x5x6xf32>
+  %p = "ix.softmax"(%s) {axis = 4 : i64} : (tensor<?x2x2x5x6xf32>) -> tensor<?x2x2x5x6xf32>
+  %0 = "ix.matmul"(%p, %v) {transpose_a = false, transpose_b = false} : (tensor<?x2x2x5x6xf32>, tensor<?x2x1x6x3xf32>) -> tensor<?x2x2x5x3xf32>
+  return %0 : tensor<?x2x2x5x3xf32>
+}
+
+// CHECK-LABEL: func.func @mask_of_each_group_stays
+// CHECK-NOT: ix.attention
+// CHECK: return
+func.func @mask_of_each_group_stays(%q: tensor<1x2x2x5x8xf32>, %k: tensor<1x2x1x6x8xf32>, %v: tensor<1x2x1x6x3xf32>, %m: tensor<2x1x5x6xf32>) -> tensor<1x2x2x5x3xf32> {
+  %qk = "ix.matmul"(%q, %k) {transpose_a = false, transpose_b = true} : (tensor<1x2x2x5x8xf32>, tensor<1x2x1x6x8xf32>) -> tensor<1x2x2x5x6xf32>
+  %s = "ix.add"(%qk, %m) : (tensor<1x2x2x5x6xf32>, tensor<2x1x5x6xf32>) -> tensor<1x2x2x5x6xf32>
+  %p = "ix.softmax"(%s) {axis = 4 : i64} : (tensor<1x2x2x5x6xf32>) -> tensor<1x2x2x5x6xf32>
+  %0 = "ix.matmul"(%p, %v) {transpose_a = false, transpose_b = false} : (tensor<1x2x2x5x6xf32>, tensor<1x2x1x6x3xf32>) -> tensor<1x2x2x5x3xf32>
+  return %0 : tensor<1x2x2x5x3xf32>
+}

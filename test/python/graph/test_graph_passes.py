@@ -92,6 +92,13 @@ ATTENTION: dict[str, tuple[Callable[..., Any], list[Array]]] = {
         lambda q, k, v: softmax(q @ swap(np.repeat(k, 2, 1))) @ np.repeat(v, 2, 1),
         [Q, FEW_K, FEW_V],
     ),
+    "groups of heads": (
+        lambda q, k, v, m: (
+            softmax(q.reshape(2, 2, 2, 5, 8) @ swap(k[:, :, None]) * SCALE + m[:, None])
+            @ v[:, :, None]
+        ),
+        [Q, FEW_K, FEW_V, MASK],
+    ),
     "one head": (lambda q, k, v: softmax(q @ swap(k)) @ v, [Q, K[:, :1], V[:, :1]]),
 }
 
