@@ -6,6 +6,7 @@ import ctypes
 from typing import Any
 
 import pytest
+
 from ix.passes.cpu.kernel_object import size_ir
 from ix.passes.cpu.object_code import compile_object
 from ix.runtime import sizes
