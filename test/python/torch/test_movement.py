@@ -144,3 +144,53 @@ def test_compiled_movement(check_compiled):
         )
 
     check_compiled(function, torch.randn(2, 6, 9))
+
+
+def private(x):
+    y = x * 2
+    z = y + 1
+    return y.relu_().mul_(3), z
+
+
+def seen_through_a_view(x):
+    y = x * 2
+    row = y[0]
+    y.relu_()
+    return row + 1
+
+
+def returned_too(x):
+    y = x * 2
+    z = y.add_(1)
+    return y - 1, z
+
+
+def read_after(x):
+    y = x * 2
+    z = y.relu_()
+    return y + z
+
+
+@pytest.mark.parametrize(
+    "function", [private, seen_through_a_view, returned_too, read_after]
+)
+def test_writes_in_place(check, function):
+    check(function, torch.randn(3, 4))
+
+
+def test_writes_that_nothing_sees_need_no_rewrite():
+    from ix.importer.torch_export.decompose import decomposed
+
+    class Private(torch.nn.Module):
+        def forward(self, x):
+            return private(x)
+
+    class Seen(torch.nn.Module):
+        def forward(self, x):
+            return seen_through_a_view(x)
+
+    x = torch.randn(3, 4)
+    exported = torch.export.export(Private(), (x,))
+    assert decomposed(exported) is exported
+    exported = torch.export.export(Seen(), (x,))
+    assert decomposed(exported) is not exported

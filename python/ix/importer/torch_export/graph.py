@@ -14,6 +14,7 @@ from ix.importer import builder as b
 from ix.importer.builder.values import emit, index_list
 from ix.importer.program import Module
 from ix.importer.torch_export.call import Call, NotSupported
+from ix.importer.torch_export.decompose import functional_name
 from ix.importer.torch_export.dims import NotASize, Sizes
 from ix.importer.torch_export.dtypes import numpy_dtype
 from ix.importer.torch_export.locations import Place, op_name, place_of_node
@@ -115,9 +116,11 @@ class GraphImporter:
             return self._element(node, *args)
         if isinstance(target, torch._ops.HigherOrderOperator):
             return self._inlined(node, args)
-        handler = HANDLERS.get(str(target))
+        handler = HANDLERS.get(functional_name(target))
         if handler is None:
             raise NotSupported("no such op in ix")
+        if _writes_to_input(node):
+            raise NotSupported("a write to an input")
         result = handler(Call(node, self._sizes), *args, **kwargs)
         return self._settled(result, node.meta["val"])
 
@@ -173,6 +176,11 @@ class GraphImporter:
 
 _REGIONS = {"wrap_with_set_grad_enabled": 1, "wrap_with_autocast": 4}
 """Higher-order ops → the place of their body among the arguments."""
+
+
+def _writes_to_input(node: fx.Node) -> bool:
+    """Whether an op in place changes memory that is not the graph's own."""
+    return node.target._schema.is_mutable and node.args[0].op != "call_function"
 
 
 def _is_news(value: Any, axis: int, size: Any) -> bool:
