@@ -86,6 +86,18 @@ def test_sizes_in_the_result():
     assert size == 11
 
 
+def test_floats_of_sizes():
+    class Scaled(torch.nn.Module):
+        def forward(self, x):
+            return x * x.shape[0] ** -0.5 + x.shape[0] / 3
+
+    n = torch.export.Dim("n", min=1, max=8)
+    compiled = ix.compile(Scaled(), torch.randn(3, 4), dynamic_shapes=({0: n},))
+    x = torch.randn(5, 4)
+    assert compiled(x).dtype == torch.float32
+    assert_close(compiled(x), x * 5**-0.5 + 5 / 3)
+
+
 def test_related_sizes():
     class Halves(torch.nn.Module):
         def forward(self, x):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import fx
 
@@ -112,6 +113,8 @@ class GraphImporter:
             return _FAILED
         if isinstance(node.meta.get("val"), torch.SymInt | int | torch.SymBool):
             return self._number(node)
+        if isinstance(node.meta.get("val"), torch.SymFloat | float):
+            return _float_of_sizes(node, args)
         if target is operator.getitem:
             return self._element(node, *args)
         if isinstance(target, torch._ops.HigherOrderOperator):
@@ -173,6 +176,27 @@ class GraphImporter:
             return {key: self._arguments(each) for key, each in nest.items()}
         return nest
 
+
+def _float_of_sizes(node: fx.Node, args: Sequence[Any]) -> Any:
+    """A Python float computed from sizes (1 / √n), as a tensor of rank 0."""
+    function = _FLOAT_FUNCTIONS.get(op_name(node))
+    if function is None:
+        raise NotSupported("no such function of sizes in ix")
+    return function(*(b.cast(b.as_value(each), np.float64) for each in args))
+
+
+_FLOAT_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "sym_float": lambda x: x,
+    "truediv": b.true_divide,
+    "pow": b.pow,
+    "mul": b.mul,
+    "add": b.add,
+    "sub": b.sub,
+    "neg": b.neg,
+    "sqrt": b.sqrt,
+    "_sym_sqrt": b.sqrt,
+    "sym_sqrt": b.sqrt,
+}
 
 _REGIONS = {"wrap_with_set_grad_enabled": 1, "wrap_with_autocast": 4}
 """Higher-order ops → the place of their body among the arguments."""
