@@ -27,9 +27,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     parser = argparse.ArgumentParser(prog="ix", description=__doc__)
     parser.add_argument("--version", action="version", version=f"ix {__version__}")
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
-    # Only the verb that is asked for is imported: `ix --help` stays fast.
     wanted = next((word for word in given if word in VERBS), None)
+    try:
+        return _run(parser, given, wanted)
+    except IxError as error:
+        print(f"ix {wanted}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"ix {wanted}: stopped; nothing was left half-written", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of a pipe went away
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _run(
+    parser: argparse.ArgumentParser, given: Sequence[str], wanted: str | None
+) -> int:
+    """Parses, and runs the verb. Only that one is imported: `ix --help` stays fast."""
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
     for verb, summary in VERBS.items():
         sub = verbs.add_parser(verb, help=summary, description=summary)
         if verb == wanted:
@@ -37,20 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             module.add(sub)
             sub.set_defaults(run=module.run)
     options = parser.parse_args(given)
-    try:
-        return int(options.run(options))
-    except IxError as error:
-        print(f"ix {options.verb}: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(
-            f"ix {options.verb}: stopped; nothing was left half-written",
-            file=sys.stderr,
-        )
-        return 130
-    except BrokenPipeError:  # the reader of a pipe went away
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    return int(options.run(options))
 
 
 if __name__ == "__main__":

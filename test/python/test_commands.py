@@ -280,8 +280,16 @@ def start(arguments: Sequence[str], **options: Any) -> subprocess.Popen[str]:
     )
 
 
+def heed_interrupts() -> None:
+    """A process started in the background of a shell ignores SIGINT, and so would we."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_ends_with_130() -> None:
-    process = start(["bench", "linear.mlir", *SPEC.split(), "--duration", "60"])
+    process = start(
+        ["bench", "linear.mlir", *SPEC.split(), "--duration", "60"],
+        preexec_fn=heed_interrupts,
+    )
     time.sleep(4)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=30)
