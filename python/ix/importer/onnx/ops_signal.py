@@ -37,23 +37,27 @@ def transformed(x: Any, axis: int, length: int, inverse: bool, onesided: bool) -
     """The discrete Fourier transform along an axis.
 
     The last axis of x and of the result holds the real part, or real and imaginary.
+    The products are those of float64: a row of the matrix has as many terms as the
+    transform has points, where a fast transform's sums have the logarithm of that.
     """
     if not 0 < length <= _MAX_LENGTH:
         raise Unsupported(f"transforms {length} points, but the limit is {_MAX_LENGTH}")
     dtype = b.dtype(x)
-    x = _fitted(b.moveaxis(x, axis, -2), length, inverse and onesided)
+    x = b.cast(b.moveaxis(x, axis, -2), np.float64)
+    x = _fitted(x, length, inverse and onesided)
     count = b.shape(x)[-2]
     real = b.squeeze(b.slice_axis(x, b.rank(x) - 1, 0, 1), -1)
     imaginary = None
     if b.shape(x)[-1] == 2:
         imaginary = b.squeeze(b.slice_axis(x, b.rank(x) - 1, 1, 2), -1)
     if inverse and onesided:
-        return b.moveaxis(_real_inverse(real, imaginary, count, length), -2, axis)
+        signal = _real_inverse(real, imaginary, count, length)
+        return b.moveaxis(b.cast(signal, dtype), -2, axis)
     outputs = length // 2 + 1 if onesided else length
     angle = 2 * np.pi * np.outer(np.arange(length), np.arange(outputs)) / length
     scale = 1 / length if inverse else 1.0
-    cosine = (np.cos(angle) * scale).astype(dtype)
-    sine = (np.sin(angle) * (scale if inverse else -scale)).astype(dtype)
+    cosine = np.cos(angle) * scale
+    sine = np.sin(angle) * (scale if inverse else -scale)
     # (a + ib)(c + is) = (ac − bs) + i(as + bc)
     parts = [b.matmul(real, cosine), b.matmul(real, sine)]
     if imaginary is not None:
@@ -61,7 +65,7 @@ def transformed(x: Any, axis: int, length: int, inverse: bool, onesided: bool) -
             b.sub(parts[0], b.matmul(imaginary, sine)),
             b.add(parts[1], b.matmul(imaginary, cosine)),
         ]
-    return b.moveaxis(b.stack(parts, -1), -2, axis)
+    return b.moveaxis(b.cast(b.stack(parts, -1), dtype), -2, axis)
 
 
 def _fitted(x: Any, length: int, onesided: bool) -> Any:
@@ -77,16 +81,15 @@ def _fitted(x: Any, length: int, onesided: bool) -> Any:
 
 def _real_inverse(real: Any, imaginary: Any, count: int, length: int) -> Any:
     """A real signal from the first half of its spectrum, which is symmetric."""
-    dtype = b.dtype(real)
     angle = 2 * np.pi * np.outer(np.arange(count), np.arange(length)) / length
     # Every frequency but 0 and, for even lengths, the last stands for its mirror too.
     twice = np.full((count, 1), 2.0)
     twice[0] = 1.0
     if length % 2 == 0:
         twice[-1] = 1.0
-    signal = b.matmul(real, (np.cos(angle) * twice / length).astype(dtype))
+    signal = b.matmul(real, np.cos(angle) * twice / length)
     if imaginary is not None:
-        sine = (np.sin(angle) * twice / length).astype(dtype)
+        sine = np.sin(angle) * twice / length
         signal = b.sub(signal, b.matmul(imaginary, sine))
     return b.expand_dims(signal, -1)
 
