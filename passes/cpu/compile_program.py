@@ -7,14 +7,19 @@ object in the cache.
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import llvmlite
 
-from ix.mlir import ir
+from ix.passes.compiled_program import (
+    CompiledProgram,
+    ObjectCache,
+    functions_text,
+    kernel_functions,
+    op_names,
+    plan_of,
+)
 from ix.passes.cpu.entry import entry_ir
 from ix.passes.cpu.kernel_object import kernel_ir
 from ix.passes.cpu.object_code import compile_object
@@ -22,43 +27,21 @@ from ix.passes.cpu.thread_pool import pool_ir
 from ix.passes.schedule.choose_rule import loops_of
 from ix.passes.schedule.form_kernels import declared_dims
 from ix.passes.schedule.kernel import Kernel, Packing
-from ix.passes.schedule.program import ConstantSource, host_program
-from ix.runtime.plan import Constant, Decision, Dim, Launch, Plan, Tensor
+from ix.passes.schedule.program import host_program
 from ix.runtime.plan import Kernel as PlanKernel
+from ix.runtime.plan import Tensor
 from ix.target import Target
 
-__all__ = ["CpuProgram", "compile_cpu"]
-
-ObjectCache = Callable[[str, Callable[[], bytes]], bytes]
-"""(digest, how to make it) → the object."""
-
-
-@dataclass
-class CpuProgram:
-    """The compiled program, before its constants are evaluated.
-
-    objects: The entry first, the thread pool last.
-    constants: How to make each constant, in the plan's order.
-    constants_module: Text of the module that computes the constants named "@n".
-    ir: LLVM IR of each kernel, by symbol, then of the entry.
-    """
-
-    plan: Plan
-    objects: list[bytes]
-    constants: list[ConstantSource]
-    constants_module: str = ""
-    ir: dict[str, str] = field(default_factory=dict)
+__all__ = ["compile_cpu"]
 
 
 @dataclass
 class _Compiled:
     """One kernel function, compiled."""
 
-    symbol: str
     packings: dict[int, Packing]
     in_place: bool
     kernel: PlanKernel
-    flops: int
     text: str
     level: int
 
@@ -79,22 +62,11 @@ class _Kernels:
         code = loops_of(function, self.target)
         pointers = len(kernel.inputs) + len(kernel.outputs) + 1
         symbol, text = kernel_ir(code, pointers, len(kernel.ranges))
-        names = tuple(
-            dict.fromkeys(op.operation.name.split(".")[-1] for op in kernel.ops)
-        )
         padded = (code.scratch_bytes + 63) // 64 * 64
         entry = PlanKernel(
-            symbol, code.family, names, code.flops, kernel.traffic, padded
+            symbol, code.family, op_names(kernel), code.flops, kernel.traffic, padded
         )
-        return _Compiled(
-            symbol,
-            code.packings,
-            code.in_place,
-            entry,
-            code.flops,
-            text,
-            code.level,
-        )
+        return _Compiled(code.packings, code.in_place, entry, text, code.level)
 
 
 def compile_cpu(
@@ -103,7 +75,7 @@ def compile_cpu(
     signature: tuple[list[Tensor], list[Tensor]],
     name: str,
     cached: ObjectCache,
-) -> CpuProgram:
+) -> CompiledProgram:
     """Compiles a module whose @main only calls kernels.
 
     Args:
@@ -116,22 +88,16 @@ def compile_cpu(
     Raises:
         CompileError: No rule takes a kernel, or LLVM refuses its code.
     """
-    body = module.operation.regions[0].blocks[0]
-    functions = {
-        ir.StringAttr(op.operation.attributes["sym_name"]).value: op.operation.opview
-        for op in body.operations
-        if "ix.family" in op.operation.attributes
-    }
-    kernels = _Kernels(functions, target)
+    kernels = _Kernels(kernel_functions(module), target)
     program = host_program(
         module, lambda callee: (kernels(callee).packings, kernels(callee).in_place)
     )
     used = list(dict.fromkeys(step.callee for step in program.steps))
     inputs, outputs = signature
-    dims = declared_dims(module)
-    symbols = {callee: kernels(callee).symbol for callee in used}
-    entry = entry_ir(program, symbols, len(inputs), len(outputs), len(dims))
-    texts = {kernels(callee).symbol: kernels(callee) for callee in used}
+    symbols = {callee: kernels(callee).kernel.symbol for callee in used}
+    dims = len(declared_dims(module))
+    entry = entry_ir(program, symbols, len(inputs), len(outputs), dims)
+    texts = {symbols[callee]: kernels(callee) for callee in used}
 
     def compiled(text: str, level: int) -> bytes:
         digest = object_digest(text, target, level)
@@ -140,35 +106,10 @@ def compile_cpu(
     objects = [compiled(entry, 0)]
     objects += [compiled(k.text, k.level) for k in texts.values()]
     objects.append(compiled(pool_ir(target), 0))
-    order = {symbol: number for number, symbol in enumerate(texts)}
-    plan = Plan(
-        name=name,
-        target=str(target),
-        dims=tuple(Dim(n, low, high) for n, (low, high) in dims.items()),
-        inputs=tuple(inputs),
-        outputs=tuple(outputs),
-        constants=tuple(_placeholder(source) for source in program.constants),
-        arena_bytes=program.arena_bytes,
-        scratch_bytes=max((k.kernel.scratch_bytes for k in texts.values()), default=0),
-        kernels=tuple(k.kernel for k in texts.values()),
-        launches=tuple(
-            Launch(
-                order[symbols[step.callee]],
-                tuple(place.address for place in (*step.reads, *step.writes)),
-                step.sizes,
-                tuple(place.label for place in step.reads),
-                tuple(place.label for place in step.writes),
-                step.ops,
-                step.location,
-            )
-            for step in program.steps
-        ),
-        decisions=_decisions(module),
-        flops=sum(kernels(step.callee).flops for step in program.steps),
-    )
+    entries = {callee: kernels(callee).kernel for callee in used}
     llvm_ir = {symbol: k.text for symbol, k in texts.items()}
-    return CpuProgram(
-        plan,
+    return CompiledProgram(
+        plan_of(module, target, signature, name, program, entries),
         objects,
         program.constants,
         functions_text(module, "constants"),
@@ -176,30 +117,7 @@ def compile_cpu(
     )
 
 
-def functions_text(module: Any, name: str) -> str:
-    """The text of one function of a module; "" where it has none of that name."""
-    for op in module.operation.regions[0].blocks[0].operations:
-        if "sym_name" in op.operation.attributes and (
-            ir.StringAttr(op.operation.attributes["sym_name"]).value == name
-        ):
-            return str(op)
-    return ""
-
-
 def object_digest(text: str, target: Target, level: int) -> str:
     """The cache key of an object: all that its bytes depend on."""
     parts = (text, str(target), str(level), llvmlite.__version__)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
-
-
-def _placeholder(source: ConstantSource) -> Constant:
-    """A constant whose dtype and shape are known once it is evaluated."""
-    return Constant(source.key, "", ())
-
-
-def _decisions(module: Any) -> tuple[Decision, ...]:
-    attributes = module.operation.attributes
-    if "ix.decisions" not in attributes:
-        return ()
-    records = json.loads(ir.StringAttr(attributes["ix.decisions"]).value)
-    return tuple(Decision(**record) for record in records)

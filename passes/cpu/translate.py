@@ -23,8 +23,8 @@ from ix.mlir import ir, llvm
 __all__ = ["respell_floats", "to_llvm_ir"]
 
 
-def to_llvm_ir(module: ir.Module) -> str:
-    """Translates a module of the LLVM dialect.
+def to_llvm_ir(module: Any) -> str:
+    """Translates a module, or a gpu.module, of the LLVM and NVVM dialects.
 
     Raises:
         CompileError: An op is left that has no translation; the bindings would end
@@ -34,11 +34,11 @@ def to_llvm_ir(module: ir.Module) -> str:
     return respell_floats(llvm.translate_module_to_llvmir(module.operation))
 
 
-def _check_translatable(module: ir.Module) -> None:
+def _check_translatable(module: Any) -> None:
     left: list[Any] = []
 
     def collect(op: Any) -> ir.WalkResult:
-        if not op.name.startswith("llvm.") and op != module.operation:
+        if not op.name.startswith(("llvm.", "nvvm.")) and op != module.operation:
             left.append(op)
         return ir.WalkResult.ADVANCE
 

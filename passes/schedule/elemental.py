@@ -65,14 +65,21 @@ class Elemental:
         sizes: Sizes of the kernel's tensors.
         size_value: Emits a size as a uniform base.
         lanes: Length of vectors.
+        aligned: Bytes that every buffer is aligned to, where the code must say so: a
+            GPU reads a vector at once only at a multiple of its size.
     """
 
     def __init__(
-        self, sizes: Sizes, size_value: Callable[[Size], Any], lanes: int
+        self,
+        sizes: Sizes,
+        size_value: Callable[[Size], Any],
+        lanes: int,
+        aligned: int = 0,
     ) -> None:
         self.sizes = sizes
         self.size_value = size_value
         self.math = IndexMath(lanes)
+        self.aligned = aligned
         self.providers: dict[Any, Provider] = {}
         self._memo: list[dict[Any, ir.Value]] = [{}]
 
@@ -123,7 +130,8 @@ class Elemental:
         if last.stride == 1 and all(index.uniform for index in outer):
             at = [self.math.value(index.base) for index in indices]
             if not lanes.partial:
-                return vector.load(kind, buffer, at)
+                alignment = self._alignment(buffer, indices, lanes)
+                return vector.load(kind, buffer, at, alignment=alignment)
             filler = vector.broadcast(kind, storage.zero(element))
             return vector.maskedload(kind, buffer, at, lanes.mask(), filler)
         scalars = []
@@ -135,6 +143,21 @@ class Elemental:
             scalars.append(memref.load(buffer, at))
         scalars += [scalars[0]] * (lanes.count - len(scalars))
         return vector.from_elements(kind, scalars)
+
+    def _alignment(
+        self, buffer: ir.Value, indices: Sequence[Index], lanes: Lanes
+    ) -> int | None:
+        """The bytes that a whole vector is aligned to, where that can be said."""
+        if not self.aligned:
+            return None
+        row = 1
+        for index, size in zip(
+            reversed(indices), reversed(buffer.type.shape), strict=True
+        ):
+            if index.known * row % lanes.count:
+                return None
+            row *= max(size, 1)  # a dynamic size may be any number
+        return min(self.aligned, lanes.count * buffer.type.element_type.width // 8)
 
     def _at_most(self, lane: int, live: Any) -> Any:
         if lane == 0:
@@ -168,7 +191,8 @@ class Elemental:
             elif nontemporal:
                 vector.store(value, buffer, at, nontemporal=True, alignment=64)
             else:
-                vector.store(value, buffer, at)
+                alignment = self._alignment(buffer, indices, lanes)
+                vector.store(value, buffer, at, alignment=alignment)
             return
         for lane in range(lanes.count):
             if isinstance(lanes.live, int):

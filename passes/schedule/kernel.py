@@ -23,7 +23,18 @@ from ix.passes.schedule.symbols import Sizes
 from ix.runtime.sizes import Size, bounds, dim, product
 from ix.target import Target
 
-__all__ = ["Frame", "Kernel", "KernelCode", "Packing", "build", "carry", "loop"]
+__all__ = [
+    "Frame",
+    "Kernel",
+    "KernelCode",
+    "Packing",
+    "SizeEmitter",
+    "argument_type",
+    "buffer_of",
+    "build",
+    "carry",
+    "loop",
+]
 
 
 class Kernel:
@@ -247,7 +258,7 @@ def build(
     tensors = [*kernel.inputs, *kernel.outputs]
     byte = ir.IntegerType.get_signless(8)
     packed = packed_types or {}
-    types = [packed.get(n) or _argument_type(v, kernel) for n, v in enumerate(tensors)]
+    types = [packed.get(n) or argument_type(v, kernel) for n, v in enumerate(tensors)]
     types.append(ir.MemRefType.get([max(scratch_bytes, 1)], byte))
     types += [index] * (len(kernel.ranges) + 2)
     with (
@@ -260,11 +271,13 @@ def build(
             arguments = list(body.arguments)
             first = len(tensors) + 1
             sizes = arguments[first : first + len(kernel.ranges)]
-            emitter = _SizeEmitter(sizes)
+            emitter = SizeEmitter(sizes)
             elemental = Elemental(kernel.sizes, emitter, lanes)
             emitter.math = elemental.math
             buffers = [
-                argument if n in packed else _buffer(argument, value, kernel, elemental)
+                argument
+                if n in packed
+                else buffer_of(argument, value, kernel, elemental)
                 for n, (argument, value) in enumerate(
                     zip(arguments, tensors, strict=False)
                 )
@@ -298,7 +311,7 @@ def build(
     )
 
 
-class _SizeEmitter:
+class SizeEmitter:
     """Emits a size as index arithmetic on the kernel's size arguments."""
 
     math: Any
@@ -322,7 +335,7 @@ class _SizeEmitter:
         return self.math.compute(size[0], left, right)
 
 
-def _argument_type(value: Any, kernel: Kernel) -> Any:
+def argument_type(value: Any, kernel: Kernel) -> Any:
     """A static memref, which bare pointers need; any other is made of it inside."""
     element = storage.storage_type(value.type.element_type)
     shape = list(value.type.shape)
@@ -334,7 +347,7 @@ def _is_plain(shape: list[int]) -> bool:
     return DYNAMIC not in shape and 0 not in shape
 
 
-def _buffer(argument: Any, value: Any, kernel: Kernel, elemental: Elemental) -> Any:
+def buffer_of(argument: Any, value: Any, kernel: Kernel, elemental: Elemental) -> Any:
     shape = list(value.type.shape)
     if _is_plain(shape):
         return argument

@@ -33,7 +33,9 @@ class Combiner:
         return clone_op(self.op, [left, right], _length(left))[0]
 
     def across(self, value: Any) -> Any:
-        """All lanes of a vector combined."""
+        """All lanes of a vector combined; a scalar as it is."""
+        if not is_vector(value):
+            return value
         return vector.reduction(value.type.element_type, self.kind, value)
 
 

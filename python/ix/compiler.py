@@ -21,15 +21,17 @@ from ix.dialects.ix.shapes import numpy_dtype
 from ix.importer.program import Program
 from ix.importer.weights import Weights
 from ix.mlir import ir, ops_in
-from ix.passes.cpu.compile_program import CpuProgram, compile_cpu
+from ix.passes.compiled_program import CompiledProgram
+from ix.passes.cpu.compile_program import compile_cpu
+from ix.passes.gpu.compile_program import compile_gpu
 from ix.passes.pipeline import stages_through
 from ix.passes.schedule.form_kernels import main_of, main_sizes
 from ix.program_cache import load_program, program_digest, store_program
 from ix.runtime.arrays import aligned_copy
 from ix.runtime.cache import DiskCache, default_cache
-from ix.runtime.elf import load_object
 from ix.runtime.executable import Executable
-from ix.runtime.plan import Constant, Plan, Tensor
+from ix.runtime.load import executable_of
+from ix.runtime.plan import Constant, Tensor
 from ix.target import Target
 
 __all__ = ["code_of", "compile_program", "lower", "parse_target"]
@@ -63,6 +65,7 @@ def compile_program(
     *,
     num_threads: int | None = None,
     cache: bool = True,
+    device: Any = None,
 ) -> Executable:
     """Compiles an imported program.
 
@@ -71,6 +74,7 @@ def compile_program(
         target: A target or its name.
         num_threads: Threads of one call; None: IX_NUM_THREADS, else all processors.
         cache: Whether the disk cache is read and written.
+        device: Where a GPU program runs: "cuda" (the default) or "emulator".
 
     Raises:
         CompileError: The program cannot be compiled for the target.
@@ -85,10 +89,12 @@ def compile_program(
             compiled = _compile(module, chosen, disk)
             store_program(disk, digest, compiled)
         constants = _constants(compiled, program.weights)
-    return load(compiled.plan, compiled.objects, constants, num_threads)
+    return executable_of(
+        compiled.plan, compiled.objects, constants, num_threads, device
+    )
 
 
-def code_of(program: Program, target: str | Target = "cpu") -> CpuProgram:
+def code_of(program: Program, target: str | Target = "cpu") -> CompiledProgram:
     """The plan, the objects and each kernel's LLVM IR, made anew.
 
     Raises:
@@ -100,22 +106,6 @@ def code_of(program: Program, target: str | Target = "cpu") -> CpuProgram:
         return _compile(module, chosen, None)
 
 
-def load(
-    plan: Plan,
-    objects: list[bytes],
-    constants: list[np.ndarray],
-    num_threads: int | None = None,
-) -> Executable:
-    """Loads code and makes it callable."""
-    return Executable(
-        plan,
-        load_object(*objects),
-        objects,
-        constants,
-        num_threads or knobs.num_threads(),
-    )
-
-
 def _copy(program: Program, target: Target) -> Any:
     """The program's module again, with the target on it."""
     text = program.module.operation.get_asm(enable_debug_info=True)
@@ -125,7 +115,7 @@ def _copy(program: Program, target: Target) -> Any:
     return module
 
 
-def _compile(module: Any, target: Target, disk: DiskCache | None) -> CpuProgram:
+def _compile(module: Any, target: Target, disk: DiskCache | None) -> CompiledProgram:
     """Runs the stages, then the code generator."""
     signature = _Signature(module)
     dump = knobs.dump_folder()
@@ -139,9 +129,8 @@ def _compile(module: Any, target: Target, disk: DiskCache | None) -> CpuProgram:
     def cached(digest: str, make: Callable[[], bytes]) -> bytes:
         return make() if disk is None else disk.fetch("objects", digest, make)
 
-    return compile_cpu(
-        module, target, signature.tensors(module), signature.name, cached
-    )
+    generate = compile_cpu if target.kind == "cpu" else compile_gpu
+    return generate(module, target, signature.tensors(module), signature.name, cached)
 
 
 class _Signature:
@@ -192,7 +181,7 @@ def _names(main: Any, key: str, prefix: str, count: int) -> list[str]:
     return names
 
 
-def _constants(compiled: CpuProgram, weights: Weights) -> list[np.ndarray]:
+def _constants(compiled: CompiledProgram, weights: Weights) -> list[np.ndarray]:
     """Evaluates, packs and aligns the constants; fills in the plan's entries."""
     folded = _fold(compiled.constants_module, weights)
     arrays = []

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch_mlir.dialects import (
         affine,
         cf,
+        gpu,
         linalg,
         llvm,
         math,
@@ -39,6 +40,7 @@ __all__ = [
     "defining_op",
     "ext",
     "func",
+    "gpu",
     "ir",
     "linalg",
     "llvm",
@@ -57,6 +59,7 @@ _LAZY_DIALECTS = frozenset(
     {
         "affine",
         "cf",
+        "gpu",
         "linalg",
         "llvm",
         "math",

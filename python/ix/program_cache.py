@@ -14,7 +14,7 @@ import llvmlite
 import numpy as np
 
 from ix import dialects, passes
-from ix.passes.cpu.compile_program import CpuProgram
+from ix.passes.compiled_program import CompiledProgram
 from ix.passes.schedule.packing import packing_from
 from ix.passes.schedule.program import ConstantSource
 from ix.runtime.arrays import dtype_of
@@ -50,7 +50,9 @@ def program_digest(module: Any, target: Target) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def store_program(disk: DiskCache | None, digest: str, program: CpuProgram) -> None:
+def store_program(
+    disk: DiskCache | None, digest: str, program: CompiledProgram
+) -> None:
     """Keeps a program, and the cache within its limit."""
     if disk is None:
         return
@@ -70,7 +72,7 @@ def store_program(disk: DiskCache | None, digest: str, program: CpuProgram) -> N
     disk.trim()
 
 
-def load_program(disk: DiskCache | None, digest: str) -> CpuProgram | None:
+def load_program(disk: DiskCache | None, digest: str) -> CompiledProgram | None:
     """The program with this key, or None."""
     data = None if disk is None else disk.get("programs", digest)
     if data is None:
@@ -81,7 +83,7 @@ def load_program(disk: DiskCache | None, digest: str) -> CpuProgram | None:
     for size in head["objects"]:
         objects.append(data[first : first + size])
         first += size
-    return CpuProgram(
+    return CompiledProgram(
         Plan.from_json(head["plan"]),
         objects,
         [_constant_from(entry) for entry in head["constants"]],

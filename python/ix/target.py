@@ -186,7 +186,12 @@ class Target:
         )
 
     def lanes(self, bits: int) -> int:
-        """The elements of `bits` bits that a vector register holds."""
+        """The elements of `bits` bits that a vector register holds.
+
+        One on a GPU, whose lanes are threads.
+        """
+        if self.kind == "cuda":
+            return 1
         return self.vector_bytes * 8 // bits
 
     def has(self, feature: str) -> bool:

@@ -24,11 +24,10 @@ from typing import Any
 
 import numpy as np
 
-from ix import knobs
 from ix.errors import ArtifactError
 from ix.runtime.arrays import dtype_of
-from ix.runtime.elf import load_object
 from ix.runtime.executable import Executable
+from ix.runtime.load import executable_of
 from ix.runtime.plan import ALIGNMENT, Plan
 from ix.target import Target, host_missing
 from ix.version import __version__
@@ -115,12 +114,18 @@ def _write(
     archive.writestr(info, data)
 
 
-def load(path: str | os.PathLike[str], *, num_threads: int | None = None) -> Executable:
-    """Loads a saved executable; needs NumPy alone.
+def load(
+    path: str | os.PathLike[str],
+    *,
+    num_threads: int | None = None,
+    device: Any = None,
+) -> Executable:
+    """Loads a saved executable; needs NumPy alone, and CuPy for a GPU.
 
     Args:
         path: What `Executable.save` wrote.
         num_threads: Threads of one call; None: IX_NUM_THREADS, else all processors.
+        device: Where a GPU program runs: "cuda" (the default) or "emulator".
 
     Raises:
         ArtifactError: The file is missing, damaged, of another format, or compiled for
@@ -142,7 +147,7 @@ def load(path: str | os.PathLike[str], *, num_threads: int | None = None) -> Exe
         raise _damaged(name, str(error)) from error
     manifest = _manifest(name, data, offsets)
     try:
-        return _executable(name, data, offsets, manifest, num_threads)
+        return _executable(name, data, offsets, manifest, num_threads, device)
     except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
         raise _damaged(name, f"its manifest lacks {error}") from error
 
@@ -187,9 +192,11 @@ def _executable(
     offsets: dict[str, tuple[int, int]],
     manifest: dict[str, Any],
     num_threads: int | None,
+    device: Any,
 ) -> Executable:
     plan = Plan.from_json(manifest["plan"])
-    missing = host_missing(Target.parse(plan.target))
+    target = Target.parse(plan.target)
+    missing = host_missing(target) if target.kind == "cpu" else ()
     if missing:
         raise ArtifactError(
             f"'{name}' needs a processor with {', '.join(missing)}, but this one has "
@@ -213,13 +220,7 @@ def _executable(
     for number, entry in enumerate(plan.constants):
         array = np.frombuffer(views[f"constants/{number}.bin"], dtype_of(entry.dtype))
         constants.append(array.reshape(entry.shape))
-    return Executable(
-        plan,
-        load_object(*objects),
-        objects,
-        constants,
-        num_threads or knobs.num_threads(),
-    )
+    return executable_of(plan, objects, constants, num_threads, device)
 
 
 def _damaged(name: str, fact: str) -> ArtifactError:

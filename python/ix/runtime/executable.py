@@ -12,7 +12,7 @@ import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from ix.runtime.sizes import evaluate
 if TYPE_CHECKING:
     from ix.runtime.profile import Profile
 
-__all__ = ["Executable"]
+__all__ = ["Executable", "InputCheck", "output_maker", "refuse_count"]
 
 ALIGNED_BYTES = 1 << 20
 """Outputs from here on start at a multiple of 64 bytes."""
@@ -83,8 +83,8 @@ class Executable:
         self._pool = pools.shared_pool(self.num_threads, objects[-1])
         self._free: list[_Workspace] = []
         self._lock = threading.Lock()
-        self._inputs = [_InputCheck(t, plan) for t in plan.inputs]
-        self._outputs = [_output_maker(t) for t in plan.outputs]
+        self._inputs = [InputCheck(t, plan) for t in plan.inputs]
+        self._outputs = [output_maker(t) for t in plan.outputs]
         self._dynamic = bool(plan.dims)
         self._closed = False
 
@@ -100,7 +100,7 @@ class Executable:
             RuntimeFailure: The executable is closed, or memory ran out.
         """
         if len(arrays) != len(self._inputs):
-            self._refuse_count(len(arrays))
+            refuse_count(self.plan, len(arrays))
         work = self._take()
         try:
             # What `keep` holds must outlive the call: copies of inputs.
@@ -135,7 +135,7 @@ class Executable:
     ) -> Iterator[tuple[_Workspace, list[np.ndarray], int]]:
         """A workspace bound to inputs, the outputs and the pool, for a profiler."""
         if len(arrays) != len(self._inputs):
-            self._refuse_count(len(arrays))
+            refuse_count(self.plan, len(arrays))
         work = self._take()
         try:
             keep, outputs = self._bind(work, arrays)
@@ -205,15 +205,21 @@ class Executable:
         work.dims[:] = list(dims)
         return dims
 
-    def _refuse_count(self, count: int) -> None:
-        names = ", ".join(t.name for t in self.plan.inputs)
-        raise InputError(
-            f"'{self.plan.name}' needs {len(self.plan.inputs)} inputs ({names}), "
-            f"but got {count}; pass one array for each"
-        )
+
+def refuse_count(plan: Plan, count: int) -> NoReturn:
+    """Says that a call has too many inputs, or too few.
+
+    Raises:
+        InputError: Always.
+    """
+    names = ", ".join(t.name for t in plan.inputs)
+    raise InputError(
+        f"'{plan.name}' needs {len(plan.inputs)} inputs ({names}), "
+        f"but got {count}; pass one array for each"
+    )
 
 
-class _InputCheck:
+class InputCheck:
     """Turns one argument into a C-contiguous array of the right dtype and shape."""
 
     def __init__(self, tensor: Tensor, plan: Plan) -> None:
@@ -284,7 +290,7 @@ class _InputCheck:
         )
 
 
-def _output_maker(tensor: Tensor) -> Callable[[Sequence[int]], np.ndarray]:
+def output_maker(tensor: Tensor) -> Callable[[Sequence[int]], np.ndarray]:
     """A function from the dimensions' sizes to a new, uninitialised output.
 
     Large outputs are aligned, because kernels may write them past the caches.

@@ -68,6 +68,8 @@ class Kernel:
     family: the rule that built it.
     ops: the ix ops it computes, for people.
     flops, bytes: work of one launch at the upper bounds of the dimensions.
+    scratch_bytes: of one thread on a CPU, of all blocks together on a GPU.
+    blocks, threads: on a GPU, the grid over the launch's sizes, and one block.
     """
 
     symbol: str
@@ -76,6 +78,8 @@ class Kernel:
     flops: int
     bytes: int
     scratch_bytes: int
+    blocks: Size = 0
+    threads: int = 0
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,7 @@ class Plan:
     outputs: tuple[Tensor, ...]
     constants: tuple[Constant, ...]
     arena_bytes: int
-    scratch_bytes: int  # of one thread
+    scratch_bytes: int  # the most of any kernel
     kernels: tuple[Kernel, ...]
     launches: tuple[Launch, ...]
     decisions: tuple[Decision, ...] = ()
@@ -163,12 +167,18 @@ class Plan:
             constants=tuple(Constant(**tuples(c)) for c in data["constants"]),
             arena_bytes=data["arena_bytes"],
             scratch_bytes=data["scratch_bytes"],
-            kernels=tuple(Kernel(**tuples(k)) for k in data["kernels"]),
+            kernels=tuple(_kernel(k) for k in data["kernels"]),
             launches=tuple(_launch(each) for each in data["launches"]),
             decisions=tuple(Decision(**d) for d in data["decisions"]),
             flops=data["flops"],
             notes=data["notes"],
         )
+
+
+def _kernel(data: dict[str, Any]) -> Kernel:
+    return Kernel(
+        **{**data, "ops": tuple(data["ops"]), "blocks": from_json(data["blocks"])}
+    )
 
 
 def _launch(data: dict[str, Any]) -> Launch:

@@ -1,0 +1,51 @@
+"""Which rule makes the code of a GPU kernel: each is asked in turn.
+
+`RULES` is the order. What they leave runs one work item a thread (`threads.py`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ix.errors import CompileError
+from ix.passes.gpu.kernel import GpuCode
+from ix.passes.gpu.threads import threads_of
+from ix.passes.schedule.kernel import Kernel
+from ix.passes.schedule.rules import loop, reduce, row, scan, scatter, sort
+from ix.target import Target
+
+__all__ = ["ITEM_RULES", "RULES", "code_of"]
+
+RULES: tuple[Any, ...] = ()
+
+ITEM_RULES = (
+    scan.apply,
+    scatter.apply,
+    sort.apply,
+    row.apply,
+    loop.apply,
+    reduce.apply,
+)
+"""Rules whose work items are independent, so that threads can take them."""
+
+
+def code_of(function: Any, target: Target) -> GpuCode:
+    """The GPU code of one kernel.
+
+    Raises:
+        CompileError: No rule takes the kernel.
+    """
+    kernel = Kernel(function)
+    for rule in RULES:
+        code: GpuCode | None = rule(kernel, target)
+        if code is not None:
+            return code
+    for items in ITEM_RULES:
+        loops = items(kernel, target)
+        if loops is not None:
+            return threads_of(kernel, loops)
+    raise CompileError(
+        function,
+        f"needs a rule for kernels of family '{kernel.family}' on {target.name}, but "
+        "none applies",
+    )

@@ -1,0 +1,124 @@
+"""A module after ix-form-kernels → a plan, PTX and cubins, and its constants' recipe.
+
+Each kernel is compiled on its own, so that equal kernels of all programs share one
+object in the cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ix.passes.compiled_program import (
+    CompiledProgram,
+    ObjectCache,
+    functions_text,
+    kernel_functions,
+    op_names,
+    plan_of,
+)
+from ix.passes.cpu.translate import to_llvm_ir
+from ix.passes.gpu.choose_rule import code_of
+from ix.passes.gpu.kernel import KERNEL
+from ix.passes.nvvm.lower_to_nvvm import gpu_module_of, lower_gpu_module
+from ix.passes.nvvm.ptx import compile_ptx, ptx_digest
+from ix.passes.schedule.kernel import Kernel, Packing
+from ix.passes.schedule.program import host_program
+from ix.runtime.plan import Kernel as PlanKernel
+from ix.runtime.plan import Tensor
+from ix.target import Target
+
+__all__ = ["compile_gpu"]
+
+Assembler = Callable[[str, Target], bytes]
+"""(PTX, target) → cubin; empty where there is no assembler."""
+
+
+@dataclass
+class _Compiled:
+    """One kernel function, as LLVM IR."""
+
+    packings: dict[int, Packing]
+    in_place: bool
+    kernel: PlanKernel
+    text: str
+
+
+@dataclass
+class _Kernels:
+    functions: dict[str, Any]
+    target: Target
+    done: dict[str, _Compiled] = field(default_factory=dict)
+
+    def __call__(self, name: str) -> _Compiled:
+        if name not in self.done:
+            self.done[name] = self._compile(self.functions[name])
+        return self.done[name]
+
+    def _compile(self, function: Any) -> _Compiled:
+        kernel = Kernel(function)
+        code = code_of(function, self.target)
+        lower_gpu_module(code.module)
+        text = to_llvm_ir(gpu_module_of(code.module))
+        launch = f"{code.blocks}|{code.threads}"
+        digest = hashlib.sha256(f"{text}|{launch}".encode()).hexdigest()[:16]
+        symbol = f"ix_{code.family}_{digest}"
+        entry = PlanKernel(
+            symbol,
+            code.family,
+            op_names(kernel),
+            code.flops,
+            kernel.traffic,
+            code.scratch_bytes,
+            code.blocks,
+            code.threads,
+        )
+        text = text.replace(f"@{KERNEL}(", f"@{symbol}(")
+        return _Compiled(code.packings, code.in_place, entry, text)
+
+
+def compile_gpu(
+    module: Any,
+    target: Target,
+    signature: tuple[list[Tensor], list[Tensor]],
+    name: str,
+    cached: ObjectCache,
+) -> CompiledProgram:
+    """Compiles a module whose @main only calls kernels.
+
+    Args:
+        module: After ix-form-kernels.
+        target: A GPU.
+        signature: Inputs and outputs, with the dtypes that the importer saw.
+        name: The program's name.
+        cached: Looks objects up, or makes them.
+
+    Raises:
+        CompileError: No rule takes a kernel, or LLVM refuses its code.
+    """
+    kernels = _Kernels(kernel_functions(module), target)
+    program = host_program(
+        module, lambda callee: (kernels(callee).packings, kernels(callee).in_place)
+    )
+    used = dict.fromkeys(step.callee for step in program.steps)
+    entries = {callee: kernels(callee).kernel for callee in used}
+    texts = {entries[callee].symbol: kernels(callee).text for callee in used}
+    objects: list[bytes] = []
+    ptx: dict[str, str] = {}
+    for symbol, text in texts.items():
+        code = cached(ptx_digest(text, target), lambda t=text: _ptx(t, target))
+        objects += [code, b""]
+        ptx[symbol] = code.decode()
+    return CompiledProgram(
+        plan_of(module, target, signature, name, program, entries),
+        objects,
+        program.constants,
+        functions_text(module, "constants"),
+        ptx,
+    )
+
+
+def _ptx(text: str, target: Target) -> bytes:
+    return compile_ptx(text, target).encode()

@@ -1,0 +1,1 @@
+"""gpu modules → NVVM → LLVM IR → PTX."""
