@@ -9,6 +9,8 @@ from typing import Any
 
 from ix.errors import CompileError
 from ix.passes.gpu.kernel import GpuCode
+from ix.passes.gpu.rules import elementwise
+from ix.passes.gpu.rules import row as block_row
 from ix.passes.gpu.threads import threads_of
 from ix.passes.schedule.kernel import Kernel
 from ix.passes.schedule.rules import loop, reduce, row, scan, scatter, sort
@@ -16,7 +18,7 @@ from ix.target import Target
 
 __all__ = ["ITEM_RULES", "RULES", "code_of"]
 
-RULES: tuple[Any, ...] = ()
+RULES = (block_row.apply, elementwise.apply)
 
 ITEM_RULES = (
     scan.apply,

@@ -67,6 +67,9 @@ class Elemental:
         lanes: Length of vectors.
         aligned: Bytes that every buffer is aligned to, where the code must say so: a
             GPU reads a vector at once only at a multiple of its size.
+
+    Attributes:
+        split: Whether some vector was accessed element by element.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class Elemental:
         self.size_value = size_value
         self.math = IndexMath(lanes)
         self.aligned = aligned
+        self.split = False
         self.providers: dict[Any, Provider] = {}
         self._memo: list[dict[Any, ir.Value]] = [{}]
 
@@ -134,6 +138,7 @@ class Elemental:
                 return vector.load(kind, buffer, at, alignment=alignment)
             filler = vector.broadcast(kind, storage.zero(element))
             return vector.maskedload(kind, buffer, at, lanes.mask(), filler)
+        self.split = True
         scalars = []
         static = isinstance(lanes.live, int)
         for lane in range(lanes.live if static else lanes.count):
@@ -155,6 +160,7 @@ class Elemental:
             reversed(indices), reversed(buffer.type.shape), strict=True
         ):
             if index.known * row % lanes.count:
+                self.split = True
                 return None
             row *= max(size, 1)  # a dynamic size may be any number
         return min(self.aligned, lanes.count * buffer.type.element_type.width // 8)
@@ -194,6 +200,7 @@ class Elemental:
                 alignment = self._alignment(buffer, indices, lanes)
                 vector.store(value, buffer, at, alignment=alignment)
             return
+        self.split = True
         for lane in range(lanes.count):
             if isinstance(lanes.live, int):
                 if lane < lanes.live:

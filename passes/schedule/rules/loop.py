@@ -20,7 +20,7 @@ from ix.passes.schedule.sweep import sweep
 from ix.runtime.sizes import Size, combine, product
 from ix.target import Target
 
-__all__ = ["apply"]
+__all__ = ["apply", "arithmetic", "is_pointwise", "op_cost", "stream"]
 
 BLOCK = 4096
 """Elements of a work item where rows are cut."""
@@ -32,7 +32,7 @@ def apply(kernel: Kernel, target: Target) -> KernelCode | None:
         return None
     lanes = target.lanes(32)
     shape = kernel.shape(kernel.outputs[0])
-    flat = _is_pointwise(kernel)
+    flat = is_pointwise(kernel)
     last: Size = product(shape) if flat else (shape[-1] if shape else 1)
     rows: Size = 1 if flat else product(shape[:-1])
     blocks: Size = 1
@@ -138,7 +138,7 @@ def _pieces(kernel: Kernel, value: Any) -> list[tuple[Any, Size]] | None:
     return [(v, kernel.shape(v)[axis]) for v in op.operation.operands]
 
 
-def _is_pointwise(kernel: Kernel) -> bool:
+def is_pointwise(kernel: Kernel) -> bool:
     """Whether every op reads its operands at the point itself, or reads scalars."""
     shape = kernel.shape(kernel.outputs[0])
     for op in kernel.ops:

@@ -38,7 +38,7 @@ from ix.passes.schedule.sweep import WAYS, sweep
 from ix.runtime.sizes import Size, product
 from ix.target import Target
 
-__all__ = ["apply"]
+__all__ = ["Row", "apply"]
 
 CACHE_BYTES = 1 << 20
 """Rows whose kept values need more scratch than this are computed again instead."""
@@ -48,7 +48,7 @@ def apply(kernel: Kernel, target: Target) -> KernelCode | None:
     """Takes kernels of family `row`."""
     if kernel.family != "row":
         return None
-    row = _Row(kernel, target)
+    row = Row(kernel, target)
     elements = kernel.most(product(row.domain))
     work = sum(op_cost(op) for op in kernel.ops)
     rows = product(row.domain[: row.rows])
@@ -66,7 +66,7 @@ def apply(kernel: Kernel, target: Target) -> KernelCode | None:
     )
 
 
-class _Row:
+class Row:
     """The plan of one row kernel: phases of sweeps, and what is kept between them."""
 
     def __init__(self, kernel: Kernel, target: Target) -> None:
@@ -350,7 +350,7 @@ class _Row:
 class _Cache:
     """Keeps costly values of the row in scratch, from the first sweep on."""
 
-    def __init__(self, row: _Row, frame: Frame) -> None:
+    def __init__(self, row: Row, frame: Frame) -> None:
         self.row = row
         self.frame = frame
         self.computed: list[Any] = []

@@ -1,0 +1,278 @@
+"""Reductions over the last axes, and what is done with the row around them.
+
+    thread t of T:   for c:  x[c] = row[(c · T + t) · V …]       one read of the row
+                     partial results of the thread, then of all T threads, for each phase
+                     for c:  y[row, (c · T + t) · V …] = …
+
+The loop over c is written out, so that everything a sweep computes stays in registers
+for the next: rows of up to `REGISTER_ELEMENTS` a thread are read once. Longer ones are
+read again by every sweep. A short row takes a part of a warp, others a block.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ix.mlir import arith, ir, scf
+from ix.passes.gpu.kernel import ALIGNMENT, GpuCode, GpuFrame, build_kernel, element_bits
+from ix.passes.gpu.reduce_threads import WARP, Threads, across_lanes
+from ix.passes.schedule.body import widen
+from ix.passes.schedule.elemental import Lanes
+from ix.passes.schedule.index import Index
+from ix.passes.schedule.kernel import Kernel, carry
+from ix.passes.schedule.reduction import (
+    accumulate,
+    combiner_of,
+    initial_values,
+    neutral_value,
+)
+from ix.passes.schedule.rules.loop import arithmetic
+from ix.passes.schedule.rules.row import Row
+from ix.runtime.sizes import combine, product
+from ix.target import Target
+
+__all__ = ["apply"]
+
+REGISTER_ELEMENTS = 16
+"""Elements of a row that a thread keeps in registers, for each tensor of the kernel."""
+
+MAX_THREADS = 1024
+BLOCK = 128
+"""Threads of a block that works on several rows."""
+
+
+def apply(kernel: Kernel, target: Target) -> GpuCode | None:
+    """Takes kernels of family `row` whose reductions are associative."""
+    if kernel.family != "row":
+        return None
+    row = Row(kernel, target)
+    if not row.vectors:
+        return None
+    bits = max(element_bits(v) for v in [*kernel.inputs, *kernel.outputs])
+    width = 8 * ALIGNMENT // bits
+    last = row.domain[-1]
+    if not (isinstance(last, int) and last > 0 and last % width == 0):
+        width = 1
+    return _code(kernel, row, width) or _code(kernel, row, 1)
+
+
+def _code(kernel: Kernel, row: Row, width: int) -> GpuCode | None:
+    """The kernel, or None where its vectors would fall into single accesses."""
+    shape = _Shape.of(kernel, row, width)
+    rows = product(row.domain[: row.rows])
+    frames: list[GpuFrame] = []
+
+    def emit(frame: GpuFrame) -> None:
+        frames.append(frame)
+        _RowCode(kernel, row, shape, frame).emit()
+
+    elements = kernel.most(product(row.domain))
+    code = build_kernel(
+        kernel,
+        emit,
+        family="row",
+        blocks=combine("div", combine("add", rows, shape.rows - 1), shape.rows),
+        threads=shape.threads * shape.rows,
+        lanes=width,
+        flops=elements * sum(arithmetic(op) for op in kernel.ops),
+    )
+    return code if width == 1 or not frames[0].elemental.split else None
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """How threads share rows.
+
+    threads: Threads of one row.
+    rows: Rows of a block.
+    steps: Vectors of each thread; 0 where the sweep is a loop.
+    width: Elements of a vector.
+    """
+
+    threads: int
+    rows: int
+    steps: int
+    width: int
+
+    @staticmethod
+    def of(kernel: Kernel, row: Row, width: int) -> _Shape:
+        vectors = -(-kernel.most(product(row.domain[row.rows :])) // width)
+        each = REGISTER_ELEMENTS // width
+        threads = 4
+        while threads < WARP and threads < vectors:
+            threads *= 2
+        while threads < MAX_THREADS and threads * max(each, 1) < vectors:
+            threads *= 2
+        steps = -(-vectors // threads)
+        if steps > max(2 * each, 1):
+            steps = 0
+        return _Shape(threads, max(BLOCK // threads, 1), steps, width)
+
+
+class _RowCode:
+    """Emits the code of one thread."""
+
+    def __init__(
+        self, kernel: Kernel, row: Row, shape: _Shape, frame: GpuFrame
+    ) -> None:
+        self.kernel, self.row, self.shape, self.frame = kernel, row, shape, frame
+        self.elemental, self.math = frame.elemental, frame.math
+        self.threads = Threads(frame, shape.threads)
+        math = frame.math
+        self.lane = math.compute("mod", frame.thread, shape.threads)
+        in_block = math.compute("div", frame.thread, shape.threads)
+        first = math.compute("mul", frame.block, shape.rows)
+        self.number = math.compute("add", first, in_block)
+        self.inner = [self.elemental.base(s) for s in row.domain[row.rows :]]
+        self.length = self.elemental.base(product(row.domain[row.rows :]))
+        self.lanes = Lanes(shape.width, shape.width)
+
+    def emit(self) -> None:
+        """All phases of the row, then its outputs."""
+        row, math = self.row, self.math
+        rows = self.elemental.base(product(row.domain[: row.rows]))
+        exists = None
+        if self.shape.rows > 1:
+            # A thread beyond the last row computes the last one again: shuffles need
+            # whole warps. It stores nothing.
+            exists = self._below(self.number, rows)
+            last = math.compute("sub", rows, 1)
+            self.number = math.compute("min", self.number, last)
+        sizes = [self.elemental.base(s) for s in row.domain[: row.rows]]
+        outer = math.delinearize(Index(self.number), sizes)
+        for reductions, row_ops in row.phases:
+            if reductions:
+                self._reduce(outer, reductions)
+            for op in row_ops:
+                self._row_value(outer, op)
+        if exists is None:
+            self._write(outer)
+            return
+        branch = scf.IfOp(exists)
+        with ir.InsertionPoint(branch.then_block), self.elemental.scope():
+            self._write(outer)
+            scf.YieldOp([])
+
+    def _below(self, number: Any, limit: Any) -> Any:
+        return arith.cmpi(
+            arith.CmpIPredicate.ult, self.math.value(number), self.math.value(limit)
+        )
+
+    # Sweeps.
+
+    def _position(self, step: Any) -> tuple[Any, Any]:
+        """Where a thread's vector of a step starts, and whether it is in the row.
+
+        A vector beyond the end is read at the last one in its place. The second value
+        is None where no vector can be beyond.
+        """
+        math, shape = self.math, self.shape
+        first = math.compute("mul", step, shape.threads * shape.width)
+        shift = math.compute("mul", self.lane, shape.width)
+        at = math.compute("add", first, shift)
+        if isinstance(step, int) and isinstance(self.length, int):
+            end = (step + 1) * shape.threads * shape.width
+            if end <= self.length:
+                return at, None
+        last = math.compute("sub", self.length, shape.width)
+        return math.compute("min", at, last), self._below(at, self.length)
+
+    def _point(self, outer: list[Index], at: Any) -> list[Index]:
+        index = Index(at, int(self.shape.width > 1), self.shape.width)
+        if len(self.inner) == 1:
+            return [*outer, index]
+        return [*outer, *self.math.delinearize(index, self.inner)]
+
+    def _sweep(self, body: Any, carried: list[Any]) -> list[Any]:
+        """body(step, values) → values, for each vector of the thread."""
+        if self.shape.steps:
+            for step in range(self.shape.steps):
+                carried = body(step, carried)
+            return carried
+        math = self.math
+        stride = self.shape.threads * self.shape.width
+        steps = math.compute("add", self.length, stride - 1)
+        steps = math.compute("div", steps, stride)
+        return carry(
+            0, steps, 1, lambda i, *v: body(i, list(v)), carried, self.elemental
+        )
+
+    def _reduce(self, outer: list[Index], ops: list[Any]) -> None:
+        """One sweep for several reductions; binds their results."""
+        elemental, lanes = self.elemental, self.lanes
+        combiners = [combiner_of(op) for op in ops]
+        initial = [initial_values(op, elemental) for op in ops]
+        start = [
+            neutral_value(c, values[0].type, lanes.count)
+            for c, values in zip(combiners, initial, strict=True)
+        ]
+
+        def body(step: Any, running: list[Any]) -> list[Any]:
+            at, inside = self._position(step)
+            dims = self._point(outer, at)
+            found = [
+                accumulate(op, elemental, dims, lanes, [value])[0]
+                for op, value in zip(ops, running, strict=True)
+            ]
+            if inside is None:
+                return found
+            return [
+                arith.select(inside, new, old)
+                for new, old in zip(found, running, strict=True)
+            ]
+
+        partials = self._sweep(body, start)
+        for op, combiner, value, first in zip(
+            ops, combiners, partials, initial, strict=True
+        ):
+            total = self.threads.reduce(combiner, across_lanes(combiner, value))
+            total = combiner(total, first[0])
+            elemental.providers[op.operation.results[0]] = lambda _, __, v=total: v
+
+    def _row_value(self, outer: list[Index], op: Any) -> None:
+        """Computes a value that is one a row, and binds it."""
+        result = op.operation.results[0]
+        rank = len(result.type.shape)
+        at = [*outer, *[Index(0)] * (rank - len(outer))]
+        value = self.elemental.value_at(result, at, Lanes())
+        self.elemental.providers[result] = lambda _, __, v=value: v
+
+    # Outputs.
+
+    def _write(self, outer: list[Index]) -> None:
+        whole, single = [], []
+        for value, buffer in zip(
+            self.kernel.outputs, self.frame.outputs, strict=True
+        ):
+            full = self.kernel.shape(value) == self.row.domain
+            (whole if full else single).append((value, buffer))
+        if single:
+            branch = scf.IfOp(self._below(self.lane, 1))
+            with ir.InsertionPoint(branch.then_block), self.elemental.scope():
+                for value, buffer in single:
+                    rank = len(value.type.shape)
+                    at = [*outer, *[Index(0)] * (rank - len(outer))]
+                    self._store(value, buffer, at, Lanes())
+                scf.YieldOp([])
+        if whole:
+            self._sweep(lambda step, _: self._write_step(outer, whole, step), [])
+
+    def _write_step(self, outer: list[Index], whole: list[Any], step: Any) -> list[Any]:
+        at, inside = self._position(step)
+        dims = self._point(outer, at)
+        if inside is None:
+            for value, buffer in whole:
+                self._store(value, buffer, dims, self.lanes)
+            return []
+        branch = scf.IfOp(inside)
+        with ir.InsertionPoint(branch.then_block), self.elemental.scope():
+            for value, buffer in whole:
+                self._store(value, buffer, dims, self.lanes)
+            scf.YieldOp([])
+        return []
+
+    def _store(self, value: Any, buffer: Any, at: list[Index], lanes: Lanes) -> None:
+        found = widen(self.elemental.value_at(value, at, lanes), lanes.count)
+        element = value.type.element_type
+        self.elemental.store(found, buffer, at, lanes, element)
