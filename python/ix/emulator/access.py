@@ -1,0 +1,71 @@
+"""One access to memory by some threads, and the lookup of where its bytes lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ix.emulator.batch import Array
+from ix.emulator.types import STORAGE
+
+__all__ = ["INITIALISED_WORD", "Access", "bytes_from", "gather", "scatter"]
+
+# The states of so many initialised bytes, as one integer.
+INITIALISED_WORD = {
+    1: np.uint8(0x01),
+    2: np.uint16(0x0101),
+    4: np.uint32(0x01010101),
+    8: np.uint64(0x0101010101010101),
+}
+
+
+@dataclass(slots=True)
+class Access:
+    """An access of `size` bytes at each of n addresses.
+
+    space:      "global", "shared" or "local"
+    kind:       "read" or "write"; an atomic operation is a write
+    addresses:  uint64 (n,), in the space; shared ones without the rank of the CTA
+    threads:    index in the batch of each accessing thread, (n,)
+    ctas:       for shared memory: the CTA of the batch that the bytes belong to, (n,)
+    is_strong:  atomic, volatile, relaxed, acquire or release
+    """
+
+    space: str
+    kind: str
+    addresses: Array
+    size: int
+    threads: Array
+    ctas: Array | None = None
+    is_strong: bool = False
+
+
+def gather(buffer: Array, index: Array, size: int) -> Array:
+    """Reads `size` bytes at each byte index, as n rows of wide units."""
+    unit = min(size, 16)
+    found = buffer.view(STORAGE[unit]).take(index // unit if unit > 1 else index)
+    if size == unit:
+        return found
+    rest = [
+        buffer.view(STORAGE[unit]).take(index // unit + i)
+        for i in range(1, size // unit)
+    ]
+    return np.stack([found, *rest], 1)
+
+
+def scatter(buffer: Array, index: Array, size: int, values: Array) -> None:
+    """Writes `size` bytes at each byte index; values contiguous, size bytes a row."""
+    unit = min(size, 16)
+    wide = values.reshape(-1).view(STORAGE[unit])
+    view, at = buffer.view(STORAGE[unit]), index // unit if unit > 1 else index
+    if size == unit:
+        view[at] = wide
+        return
+    for i, column in enumerate(wide.reshape(-1, size // unit).T):
+        view[at + i] = column
+
+
+def bytes_from(index: Array, size: int) -> Array:
+    """The indices of all bytes of accesses, (n · size,)."""
+    return (index[:, None] + np.arange(size)).reshape(-1)
