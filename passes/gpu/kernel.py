@@ -160,14 +160,17 @@ def open_kernel(
 def _argument_attributes(
     types: list[Any], inputs: int, tensors: int
 ) -> list[dict[str, Any]]:
-    """Buffers do not overlap, but inputs that are the same memory, read only."""
+    """Buffers do not overlap, but inputs that are the same memory, read only.
+
+    Their alignment is said at the accesses that need it: LLVM would widen loads up to
+    it, past the end of a tensor.
+    """
     unit = ir.UnitAttr.get()
-    align = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), ALIGNMENT)
     entries = []
     for number in range(len(types)):
         entry: dict[str, Any] = {}
         if number <= tensors:
-            entry = {"llvm.noalias": unit, "llvm.align": align}
+            entry["llvm.noalias"] = unit
         if number < inputs:
             entry["llvm.readonly"] = unit
         entries.append(entry)

@@ -33,16 +33,18 @@ def across_lanes(combine: Combiner, value: Any) -> Any:
 
 
 class Threads:
-    """Threads that share one row: a part of a warp, a warp, or a block of warps.
+    """Threads that share one row: a part of a warp, a warp, or some warps of a block.
 
     Args:
         frame: Emits.
         count: How many threads; a power of two up to 32, or a multiple of 32.
+        rows: How many such rows a block has.
     """
 
-    def __init__(self, frame: GpuFrame, count: int) -> None:
+    def __init__(self, frame: GpuFrame, count: int, rows: int) -> None:
         self.frame = frame
         self.count = count
+        self.rows = rows
         self._arrays = 0
 
     def reduce(self, combine: Combiner, value: Any) -> Any:
@@ -61,10 +63,11 @@ class Threads:
         kind = value.type
         stored = ir.IntegerType.get_signless(8) if str(kind) == "i1" else kind
         # An array of its own for each reduction: nobody waits for readers.
-        array = frame.shared(f"partial_{self._arrays}", [warps], stored)
+        array = frame.shared(f"partial_{self._arrays}", [self.rows * warps], stored)
         self._arrays += 1
         lane = math.compute("mod", frame.thread, WARP)
         warp = math.compute("div", frame.thread, WARP)
+        row = math.compute("mul", math.compute("div", frame.thread, self.count), warps)
         first = arith.cmpi(arith.CmpIPredicate.eq, math.value(lane), math.value(0))
         branch = scf.IfOp(first)
         with ir.InsertionPoint(branch.then_block):
@@ -72,7 +75,10 @@ class Threads:
             memref.store(kept, array, [math.value(warp)])
             scf.YieldOp([])
         gpu.BarrierOp()
-        parts = [memref.load(array, [math.value(n)]) for n in range(warps)]
+        if self.rows == 1:
+            row = 0
+        places = [math.value(math.compute("add", row, n)) for n in range(warps)]
+        parts = [memref.load(array, [place]) for place in places]
         if stored != kind:
             parts = [arith.trunci(kind, part) for part in parts]
         while len(parts) > 1:

@@ -118,7 +118,7 @@ class _RowCode:
     ) -> None:
         self.kernel, self.row, self.shape, self.frame = kernel, row, shape, frame
         self.elemental, self.math = frame.elemental, frame.math
-        self.threads = Threads(frame, shape.threads)
+        self.threads = Threads(frame, shape.threads, shape.rows)
         math = frame.math
         self.lane = math.compute("mod", frame.thread, shape.threads)
         in_block = math.compute("div", frame.thread, shape.threads)

@@ -20,7 +20,7 @@ from ix.passes.schedule.index import Index
 from ix.passes.schedule.kernel import Frame, Kernel, KernelCode, build, carry
 from ix.passes.schedule.reduction import initial_values
 from ix.passes.schedule.rules.loop import arithmetic, op_cost
-from ix.passes.schedule.rules.row import _space
+from ix.passes.schedule.rules.row import iteration_space
 from ix.passes.schedule.structure import kind_of, reduction_axes
 from ix.passes.schedule.sweep import sweep
 from ix.runtime.sizes import product
@@ -36,7 +36,7 @@ def apply(kernel: Kernel, target: Target) -> KernelCode | None:
         return None
     anchor = anchors[0]
     domain = kernel.shape(anchor.operation.results[0])
-    space = _space(anchor, kernel)
+    space = iteration_space(anchor, kernel)
     points = kernel.most(product(space))
     rows = product(domain[:-1])
     ns = points * op_cost(anchor) / 8
@@ -119,7 +119,7 @@ def reaches(value: Any, root: Any) -> bool:
 def _reduced(frame: Frame, anchor: Any, at: list[Index], lanes: Lanes) -> list[Any]:
     elemental = frame.elemental
     axes = reduction_axes(anchor)
-    space = _space(anchor, frame.kernel)
+    space = iteration_space(anchor, frame.kernel)
     results = anchor.indexing_maps[len(list(anchor.inputs))].value.results
     dims: list[Index] = [Index(0)] * len(space)
     for expr, index in zip(results, at, strict=True):

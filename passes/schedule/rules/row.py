@@ -38,7 +38,7 @@ from ix.passes.schedule.sweep import WAYS, sweep
 from ix.runtime.sizes import Size, product
 from ix.target import Target
 
-__all__ = ["Row", "apply"]
+__all__ = ["Row", "apply", "iteration_space"]
 
 CACHE_BYTES = 1 << 20
 """Rows whose kept values need more scratch than this are computed again instead."""
@@ -72,7 +72,7 @@ class Row:
     def __init__(self, kernel: Kernel, target: Target) -> None:
         self.kernel = kernel
         first = next(op for op in kernel.ops if kind_of(op) == "reduce")
-        space = _space(first, kernel)
+        space = iteration_space(first, kernel)
         self.domain = space
         self.rows = len(space) - len(reduction_axes(first))
         self.vectors = all(
@@ -394,7 +394,7 @@ class _Cache:
         self.computed.clear()
 
 
-def _space(op: Any, kernel: Kernel) -> tuple[Size, ...]:
+def iteration_space(op: Any, kernel: Kernel) -> tuple[Size, ...]:
     """The sizes of a generic's iteration space."""
     space: dict[int, Size] = {}
     values = [*op.inputs, *op.operation.results]

@@ -1,0 +1,472 @@
+"""Products of any number of axes, convolutions too: tiles in shared memory.
+
+    block:   for k in steps of `depth`:
+               A[k …, rows], B[k …, columns] → shared memory     the next step's loads
+               c[i, j] += A[k, i] · B[k, j]                      are under way meanwhile
+    then     the epilogue on each thread's c[i, j], in registers
+
+The loops of the linalg op are sorted by what reads them: `batch` both inputs, `rows`
+and `columns` one of them, `depth` the result does not have. The input that the last
+axis of the result belongs to gives the columns, so that neighbouring threads write
+neighbouring elements. A convolution is read as the matrix of its windows (implicit
+GEMM): indices of rows and depth are taken apart into its loops, and pads, views and
+prologues are asked for their elements.
+
+Shared memory holds both tiles with the depth outermost. An input that is contiguous
+along the depth is written across it: an exclusive or keeps 32 lanes on 32 banks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ix.mlir import arith, defining_op, gpu, ir, math, memref, scf, vector
+from ix.passes.gpu.kernel import GpuCode, GpuFrame, build_kernel
+from ix.passes.gpu.tile_shape import TileShape, choose_tile
+from ix.passes.schedule import storage
+from ix.passes.schedule.body import clone_op, widen
+from ix.passes.schedule.elemental import Lanes
+from ix.passes.schedule.index import Index
+from ix.passes.schedule.kernel import Kernel
+from ix.passes.schedule.reduction import initial_values
+from ix.passes.schedule.rules.contraction import finish_outputs
+from ix.passes.schedule.rules.row import iteration_space
+from ix.passes.schedule.structure import kind_of, reduction_axes
+from ix.runtime.sizes import Size, bounds, combine, product
+from ix.target import Target
+
+__all__ = ["apply"]
+
+WIDTH = 4
+"""Elements that a thread loads at once."""
+
+BANKS = 32
+
+
+def apply(kernel: Kernel, target: Target) -> GpuCode | None:
+    """Takes kernels whose anchor multiplies two inputs and adds."""
+    anchors = [op for op in kernel.ops if kind_of(op) == "contraction"]
+    if kernel.family != "contraction" or len(anchors) != 1:
+        return None
+    product_ = _Product.of(kernel, anchors[0])
+    if product_ is None:
+        return None
+    rows, columns, batch, depth = (
+        kernel.most(product_.size(loops))
+        for loops in (
+            product_.rows,
+            product_.columns,
+            product_.batch,
+            product_.depth,
+        )
+    )
+    tile = choose_tile(rows, columns, batch)
+    blocks = combine("mul", product_.size(product_.batch), 1)
+    for loops, step in ((product_.rows, tile.rows), (product_.columns, tile.columns)):
+        size = combine("add", product_.size(loops), step - 1)
+        blocks = combine("mul", blocks, combine("div", size, step))
+    return build_kernel(
+        kernel,
+        lambda frame: _TileCode(kernel, product_, tile, frame).emit(),
+        family="conv" if product_.windows else "matmul",
+        blocks=blocks,
+        threads=tile.threads,
+        lanes=WIDTH,
+        flops=2 * rows * columns * batch * depth,
+    )
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One input: its value, its map, the loops that only it gives the result."""
+
+    value: Any
+    map: Any
+    loops: tuple[int, ...]
+    extension: Any
+    """The op that widens its elements, or None."""
+
+    @property
+    def reads(self) -> set[int]:
+        """The loops that it is read along."""
+        return {p for r in self.map.results for p in _positions(r)}
+
+    def along_depth(self, depth: Sequence[int]) -> bool:
+        """Whether neighbours along the depth, not the loops, are neighbours in memory."""
+        last = _positions(self.map.results[-1]) if len(self.map.results) else set()
+        if self.loops and self.loops[-1] in last:
+            return False
+        return bool(depth) and depth[-1] in last
+
+
+def _positions(expr: Any) -> set[int]:
+    if isinstance(expr, ir.AffineDimExpr):
+        return {expr.position}
+    if isinstance(expr, ir.AffineConstantExpr):
+        return set()
+    return _positions(expr.lhs) | _positions(expr.rhs)
+
+
+@dataclass(frozen=True)
+class _Product:
+    """result[batch, rows, columns] += Σ over depth of left · right."""
+
+    anchor: Any
+    sizes: tuple[Size, ...]
+    batch: tuple[int, ...]
+    depth: tuple[int, ...]
+    left: _Side
+    right: _Side
+    out: tuple[int | None, ...]
+
+    @property
+    def rows(self) -> tuple[int, ...]:
+        return self.left.loops
+
+    @property
+    def columns(self) -> tuple[int, ...]:
+        return self.right.loops
+
+    @property
+    def windows(self) -> bool:
+        """Whether an input is read at sums of loops, as a convolution reads."""
+        maps = (self.left.map, self.right.map)
+        return any(len(_positions(r)) > 1 for m in maps for r in m.results)
+
+    def size(self, loops: Sequence[int]) -> Size:
+        return product([self.sizes[loop] for loop in loops])
+
+    @staticmethod
+    def of(kernel: Kernel, anchor: Any) -> _Product | None:
+        """None where the sum may be empty, or the result is not read along loops."""
+        sizes = iteration_space(anchor, kernel)
+        depth = tuple(reduction_axes(anchor))
+        if any(bounds(sizes[d], kernel.ranges)[0] < 1 for d in depth):
+            return None
+        maps = [m.value for m in anchor.indexing_maps]
+        out = tuple(
+            e.position if isinstance(e, ir.AffineDimExpr) else None
+            for e in maps[-1].results
+        )
+        order = [loop for loop in out if loop is not None]
+        read = [
+            {p for r in m.results for p in _positions(r)}.difference(depth)
+            for m in maps[:2]
+        ]
+        batch = tuple(x for x in order if x in read[0] and x in read[1])
+        sides = []
+        for number in range(2):
+            loops = tuple(
+                x
+                for x in order
+                if x not in batch and (x in read[number] or (not number and x not in read[1]))
+            )
+            sides.append(
+                _Side(
+                    anchor.inputs[number],
+                    maps[number],
+                    loops,
+                    _extension(anchor, number),
+                )
+            )
+        left, right = sides
+        if order and order[-1] in left.loops:
+            left, right = right, left
+        return _Product(anchor, sizes, batch, depth, left, right, out)
+
+
+def _extension(anchor: Any, number: int) -> Any:
+    """The op of the body that widens an input's elements, or None."""
+    argument = anchor.operation.regions[0].blocks[0].arguments[number]
+    (use,) = list(argument.uses)
+    op = use.owner.opview
+    return op if op.operation.name.startswith("arith.ext") else None
+
+
+class _TileCode:
+    """Emits the code of one thread."""
+
+    def __init__(
+        self, kernel: Kernel, product_: _Product, tile: TileShape, frame: GpuFrame
+    ) -> None:
+        self.kernel, self.product, self.tile, self.frame = kernel, product_, tile, frame
+        self.elemental, self.math = frame.elemental, frame.math
+        result = product_.anchor.operation.results[0]
+        self.element = storage.element_type(result.type.element_type)
+        self.depth = self.elemental.base(product_.size(product_.depth))
+        math_ = self.math
+        across = self._tiles(product_.columns, tile.columns)
+        down = self._tiles(product_.rows, tile.rows)
+        sizes = [self.elemental.base(product_.size(product_.batch)), down, across]
+        number, row, column = math_.delinearize(Index(frame.block), sizes)
+        self.batch = self._coordinates(product_.batch, number)
+        self.first_row = math_.compute("mul", row.base, tile.rows)
+        self.first_column = math_.compute("mul", column.base, tile.columns)
+        wide = tile.columns // tile.thread_columns
+        self.thread_column = math_.compute("mod", frame.thread, wide)
+        self.thread_row = math_.compute("div", frame.thread, wide)
+        self.left = _Loader(self, "left", product_.left, tile.rows, self.first_row)
+        self.right = _Loader(
+            self, "right", product_.right, tile.columns, self.first_column
+        )
+
+    def _tiles(self, loops: Sequence[int], step: int) -> Any:
+        size = self.elemental.base(self.product.size(loops))
+        return self.math.compute(
+            "div", self.math.compute("add", size, step - 1), step
+        )
+
+    def _coordinates(self, loops: Sequence[int], index: Index) -> dict[int, Index]:
+        if len(loops) == 1:
+            return {loops[0]: index}
+        sizes = [self.elemental.base(self.product.sizes[x]) for x in loops]
+        parts = self.math.delinearize(index, sizes)
+        return dict(zip(loops, parts, strict=True))
+
+    def emit(self) -> None:
+        """The loop over the depth, then the epilogue."""
+        tile, math_ = self.tile, self.math
+        loaders = (self.left, self.right)
+        for loader in loaders:
+            loader.store(loader.load(0))
+        gpu.BarrierOp()
+        (start,) = initial_values(self.product.anchor, self.elemental)
+        count = tile.thread_rows * tile.thread_columns
+        steps = math_.compute("add", self.depth, tile.depth - 1)
+        steps = math_.compute("div", steps, tile.depth)
+        last = math_.compute("sub", steps, 1)
+        loop = scf.ForOp(
+            math_.value(0), math_.value(last), math_.value(1), [start] * count
+        )
+        with ir.InsertionPoint(loop.body), self.elemental.scope():
+            following = math_.compute("add", loop.induction_variable, 1)
+            at = math_.compute("mul", following, tile.depth)
+            loaded = [loader.load(at) for loader in loaders]
+            sums = self._multiply(list(loop.inner_iter_args))
+            gpu.BarrierOp()
+            for loader, values in zip(loaders, loaded, strict=True):
+                loader.store(values)
+            gpu.BarrierOp()
+            scf.YieldOp(sums)
+        self._finish(self._multiply(list(loop.results)))
+
+    def _multiply(self, sums: list[Any]) -> list[Any]:
+        """The sums after one step: tile.depth outer products of a thread's elements."""
+        tile = self.tile
+        rows, columns = tile.thread_rows, tile.thread_columns
+        for k in range(tile.depth):
+            a = self.left.read(k, self.thread_row, rows)
+            b = self.right.read(k, self.thread_column, columns)
+            for i in range(rows):
+                for j in range(columns):
+                    at = i * columns + j
+                    sums[at] = _fused(a[i], b[j], sums[at])
+        return sums
+
+    # The epilogue.
+
+    def _finish(self, sums: list[Any]) -> None:
+        tile = self.tile
+        columns = self.elemental.base(self.product.size(self.product.columns))
+        groups = tile.thread_columns // WIDTH
+        for i in range(tile.thread_rows):
+            row = self._place(self.first_row, self.thread_row, tile.rows, i)
+            for group in range(groups):
+                column = self._place(
+                    self.first_column,
+                    self.thread_column,
+                    tile.columns,
+                    group * WIDTH,
+                )
+                first = i * tile.thread_columns + group * WIDTH
+                self._finish_group(row, column, columns, sums[first : first + WIDTH])
+
+    def _place(self, first: Any, thread: Any, tile: int, number: int) -> Any:
+        """Where element `number` of a thread lies: groups of WIDTH, spread over a tile."""
+        return self.math.compute("add", first, self.offset(thread, tile, number))
+
+    def offset(self, thread: Any, tile: int, number: int) -> Any:
+        """As `_place`, from the start of the tile."""
+        mine = self.tile.thread_rows if tile == self.tile.rows else 0
+        mine = mine or self.tile.thread_columns
+        group, within = divmod(number, WIDTH)
+        start = group * (tile // (mine // WIDTH)) + within
+        return self.math.compute(
+            "add", self.math.compute("mul", thread, WIDTH), start
+        )
+
+    def _finish_group(
+        self, row: Any, column: Any, columns: Any, values: list[Any]
+    ) -> None:
+        """The epilogue of neighbouring elements of one row, where they exist."""
+        rows = self.elemental.base(self.product.size(self.product.rows))
+        inside = self._below(row, rows)
+        if isinstance(columns, int) and columns % WIDTH == 0:
+            kind = ir.VectorType.get([WIDTH], self.element)
+            whole = arith.andi(inside, self._below(column, columns))
+            self._when(
+                whole,
+                row,
+                Index(column, 1, WIDTH),
+                Lanes(WIDTH, WIDTH),
+                vector.from_elements(kind, values),
+            )
+            return
+        for lane, value in enumerate(values):
+            at = self.math.compute("add", column, lane)
+            exists = arith.andi(inside, self._below(at, columns))
+            self._when(exists, row, Index(at), Lanes(), value)
+
+    def _below(self, number: Any, limit: Any) -> Any:
+        return arith.cmpi(
+            arith.CmpIPredicate.ult, self.math.value(number), self.math.value(limit)
+        )
+
+    def _when(
+        self, exists: Any, row: Any, column: Index, lanes: Lanes, value: Any
+    ) -> None:
+        product_ = self.product
+        branch = scf.IfOp(exists)
+        with ir.InsertionPoint(branch.then_block), self.elemental.scope():
+            where = dict(self.batch)
+            where.update(self._coordinates(product_.rows, Index(row)))
+            where.update(self._coordinates(product_.columns, column))
+            at = [Index(0) if x is None else where[x] for x in product_.out]
+            result = product_.anchor.operation.results[0]
+            finish_outputs(self.frame, result, at, lanes, value)
+            scf.YieldOp([])
+
+
+def _fused(a: Any, b: Any, c: Any) -> Any:
+    """a · b + c, rounded once where it is a float."""
+    if isinstance(c.type, ir.IntegerType):
+        return arith.addi(c, arith.muli(a, b))
+    return math.fma(a, b, c)
+
+
+class _Loader:
+    """Moves one input's tile to shared memory: array[depth, rows or columns]."""
+
+    def __init__(
+        self, code: _TileCode, name: str, side: _Side, size: int, first: Any
+    ) -> None:
+        self.code, self.side, self.size, self.first = code, side, size, first
+        self.elemental, self.math = code.elemental, code.math
+        depth = code.tile.depth
+        self.across = side.along_depth(code.product.depth)
+        self.chunks = (depth if self.across else size) // WIDTH
+        self.count = max(size * depth // WIDTH // code.tile.threads, 1)
+        # A line holds all banks, so that any column can be turned into another.
+        line = max(size, BANKS) if self.across else size
+        self.array = code.frame.shared(name, [depth, line], code.element)
+        thread = code.frame.thread
+        self.chunk = self.math.compute("mod", thread, self.chunks)
+        self.line = self.math.compute("div", thread, self.chunks)
+        self.lines = code.tile.threads // self.chunks
+
+    def load(self, k: Any) -> list[Any]:
+        """The vectors of a thread, of the step that begins at depth k."""
+        values = []
+        for number in range(self.count):
+            line = self.math.compute("add", self.line, number * self.lines)
+            chunk = self.math.compute("mul", self.chunk, WIDTH)
+            within, depth = (line, chunk) if self.across else (chunk, line)
+            values.append(
+                self._vector(
+                    self.math.compute("add", self.first, within),
+                    self.math.compute("add", k, depth),
+                )
+            )
+        return values
+
+    def _vector(self, at: Any, k: Any) -> Any:
+        """WIDTH elements along one axis; 0 beyond the depth, any number elsewhere."""
+        code = self.code
+        limit = self.elemental.base(code.product.size(self.side.loops))
+        inside: Any
+        if self.across:
+            place = Index(self._clamped(at, limit, 1))
+            depth, inside = self._along(k, code.depth)
+        else:
+            place, _ = self._along(at, limit)
+            depth = Index(self._clamped(k, code.depth, 1))
+            inside = code._below(k, code.depth)
+        where = dict(code.batch)
+        where.update(code._coordinates(self.side.loops, place))
+        where.update(code._coordinates(code.product.depth, depth))
+        dims = [where.get(n, Index(0)) for n in range(len(code.product.sizes))]
+        at_map = [self.math.affine(r, dims) for r in self.side.map.results]
+        lanes = Lanes(WIDTH, WIDTH)
+        with self.elemental.scope():
+            value = widen(self.elemental.value_at(self.side.value, at_map, lanes), WIDTH)
+        if self.side.extension is not None:
+            (value,) = clone_op(self.side.extension, [value], WIDTH)
+        zero = widen(storage.zero(code.element), WIDTH)
+        return arith.select(inside, value, zero)
+
+    def _clamped(self, at: Any, limit: Any, room: int) -> Any:
+        last = self.math.compute("sub", limit, room)
+        return self.math.compute("min", at, last)
+
+    def _along(self, at: Any, limit: Any) -> tuple[Index, Any]:
+        """The index of a vector that starts at `at`, kept below the limit; what is."""
+        code, math_ = self.code, self.math
+        if isinstance(limit, int) and limit % WIDTH == 0:
+            start = self._clamped(at, limit, WIDTH)
+            return Index(start, 1, WIDTH), code._below(at, limit)
+        lanes = math_.vector_of(Index(at, 1))
+        bound = math_.vector_of(Index(limit))
+        inside = arith.cmpi(arith.CmpIPredicate.ult, lanes, bound)
+        last = math_.vector_of(Index(math_.compute("sub", limit, 1)))
+        return Index(0, lanes=arith.minui(lanes, last)), inside
+
+    def store(self, values: list[Any]) -> None:
+        """Writes a thread's vectors to shared memory."""
+        math_ = self.math
+        for number, value in enumerate(values):
+            line = math_.compute("add", self.line, number * self.lines)
+            chunk = math_.compute("mul", self.chunk, WIDTH)
+            if not self.across:
+                at = [math_.value(line), math_.value(chunk)]
+                vector.store(value, self.array, at, alignment=self._alignment())
+                continue
+            turned = self._turned(line, self.chunk)
+            for lane in range(WIDTH):
+                k = math_.compute("add", chunk, lane)
+                one = vector.extract(
+                    value, dynamic_position=[], static_position=[lane]
+                )
+                memref.store(one, self.array, [math_.value(k), math_.value(turned)])
+
+    def _turned(self, at: Any, chunk: Any) -> Any:
+        """The column in which an element is kept: at ⊕ chunk · (32 / chunks)."""
+        shift = self.math.compute("mul", chunk, max(BANKS // self.chunks, WIDTH))
+        if isinstance(shift, int) and shift == 0:
+            return at
+        return arith.xori(self.math.value(at), self.math.value(shift))
+
+    def read(self, k: int, thread: Any, count: int) -> list[Any]:
+        """The elements of a thread's rows or columns at depth k of the tile."""
+        math_ = self.math
+        kind = ir.VectorType.get([WIDTH], self.code.element)
+        found = []
+        for number in range(0, count, WIDTH):
+            at = self.code.offset(thread, self.size, number)
+            if self.across:
+                at = self._turned(at, k // WIDTH)
+            value = vector.load(
+                kind,
+                self.array,
+                [math_.value(k), math_.value(at)],
+                alignment=self._alignment(),
+            )
+            found += [
+                vector.extract(value, dynamic_position=[], static_position=[n])
+                for n in range(WIDTH)
+            ]
+        return found
+
+    def _alignment(self) -> int:
+        return min(16, WIDTH * self.code.element.width // 8)
