@@ -17,7 +17,7 @@ import numpy as np
 
 from ix.emulator.access import Access
 from ix.emulator.batch import WARP, Array
-from ix.emulator.instruction_classes import class_of, flops_of
+from ix.emulator.instruction_classes import CLASSES, class_of, flops_of
 from ix.emulator.layout import GLOBAL_BASE
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class Counters:
         """All totals, then the classes, in an order that never changes."""
         return {
             **self.totals,
-            **{f"{name}_instructions": n for name, n in self.classes.items()},
+            **{f"instructions_{name}": n for name, n in self.classes.items()},
         }
 
 
@@ -159,7 +159,7 @@ class Counter:
     def result(self) -> Counters:
         """The counters of everything that ran so far."""
         totals = dict.fromkeys(NAMES, 0)
-        classes: dict[str, int] = defaultdict(int)
+        classes = dict.fromkeys(CLASSES, 0)
         lines: list[Line] = []
         for pc, compiled in enumerate(self.kernel.code):
             executed = self.warps[pc]
@@ -178,7 +178,7 @@ class Counter:
             kept = {name: amounts[name] for name in NAMES if amounts.get(name)}
             source = str(instruction.location or "")
             lines.append(Line(instruction.line, instruction.text, source, kept))
-        return Counters(self.kernel.name, totals, dict(sorted(classes.items())), lines)
+        return Counters(self.kernel.name, totals, classes, lines)
 
 
 def sectors(access: Access) -> tuple[int, int]:

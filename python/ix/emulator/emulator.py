@@ -214,17 +214,19 @@ class Emulator:
     def _run(self, kernel: KernelCode, launch: Launch) -> Counters:
         """Runs all CTAs, batch by batch, whole clusters together."""
         counter = Counter(kernel, self.counters)
-        race = RaceDetector()
+        race = RaceDetector(kernel, self.races)
         order = _cluster_order(launch)
         threads = align_up(launch.block_threads, WARP)
         per_cluster = launch.cluster_ctas
         clusters = max(1, self.batch_threads // (threads * per_cluster))
         for i in range(0, len(order), clusters * per_cluster):
             ids = order[i : i + clusters * per_cluster]
-            self._run_batch(kernel, launch, ids, threads, counter, race)
+            batch = self._batch(kernel, launch, ids, threads, counter, race)
+            race.begin(batch, i)
+            batch.scheduler.run()
         return counter.result()
 
-    def _run_batch(
+    def _batch(
         self,
         kernel: KernelCode,
         launch: Launch,
@@ -232,7 +234,8 @@ class Emulator:
         cta_threads: int,
         counter: Counter,
         race: RaceDetector,
-    ) -> None:
+    ) -> Batch:
+        """Makes the state of a batch of CTAs before their first instruction."""
         ctas = len(cta_ids)
         threads = ctas * cta_threads
         memory = Memory(
@@ -255,7 +258,7 @@ class Emulator:
         seed = None if self.seed is None else self.seed + int(cta_ids[0])
         start = kernel.starts[kernel.name]
         batch.scheduler = Scheduler(batch, start, seed, self.step_limit)
-        batch.scheduler.run()
+        return batch
 
 
 def _poison(dtype: np.dtype[Any]) -> Array:

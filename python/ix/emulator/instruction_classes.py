@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ix.emulator.syntax import Instruction
 
-__all__ = ["class_of", "flops_of"]
+__all__ = ["CLASSES", "class_of", "flops_of"]
 
 _CLASSES = {
     "tensor": "mma wgmma tcgen05",
@@ -18,6 +18,7 @@ _CLASSES = {
     "compare": "setp set testp",
     "special_function": "ex2 lg2 sin cos tanh rcp sqrt rsqrt",
 }
+CLASSES = ("float", "integer", *_CLASSES)
 _CLASS_OF = {op: name for name, ops in _CLASSES.items() for op in ops.split()}
 _FLOPS = {"add": 1, "sub": 1, "mul": 1, "fma": 2, "mad": 2, "div": 1, "rcp": 1} | {
     name: 1 for name in _CLASSES["special_function"].split()

@@ -9,12 +9,16 @@ Source: PTX ISA, "Syntax" and "Directives".
 
 from __future__ import annotations
 
+import re
+
 from ix.emulator.function_body import BodyParser
 from ix.emulator.syntax import Function, Module
 from ix.emulator.tokens import TokenStream
 from ix.emulator.variables import SPACES, parse_parameters, parse_variables
 
 __all__ = ["parse_module"]
+
+_FILE = re.compile(r'^\s*\.file\s+(\d+)\s+"([^"]*)"', re.M)
 
 
 def parse_module(text: str) -> Module:
@@ -24,6 +28,8 @@ def parse_module(text: str) -> Module:
         PtxSyntaxError: Something is no PTX, or PTX that the emulator does not know.
     """
     stream, module = TokenStream(text), Module()
+    # Files may be declared behind the functions that refer to them.
+    module.files = {int(n): name for n, name in _FILE.findall(text)}
     while stream.peek():
         _parse_directive(stream, module)
     return module
@@ -43,7 +49,7 @@ def _parse_directive(stream: TokenStream, module: Module) -> None:
     elif token == ".address_size":
         stream.position += 2
     elif token == ".file":
-        _parse_file(stream, module)
+        _skip_file(stream)
     elif token in (".section", ".pragma", ".alias"):
         _skip(stream)
     elif token == ";":
@@ -100,11 +106,9 @@ def _parse_function_directive(stream: TokenStream, function: Function) -> None:
     function.directives[name] = tuple(numbers)
 
 
-def _parse_file(stream: TokenStream, module: Module) -> None:
-    """Parses `.file 1 "name" [, time, size]`."""
-    stream.next()
-    index = stream.integer()
-    module.files[index] = stream.next().strip('"')
+def _skip_file(stream: TokenStream) -> None:
+    """Skips `.file 1 "name" [, time, size]`."""
+    stream.position += 3
     while stream.accept(","):
         stream.integer()
 

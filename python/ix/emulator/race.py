@@ -1,14 +1,222 @@
-"""Finds accesses that nothing orders."""
+"""Finds races: two accesses of the same bytes, one a write, that nothing orders.
+
+Every warp has a vector clock; barriers, mbarriers, cluster barriers and fences with
+atomics join them. Asynchronous work (cp.async groups, bulk copies, wgmma groups) is
+done by agents of its own, which a warp knows of once it has waited for them. Every
+granule of shared and global memory remembers who wrote it last, and who has read it.
+
+Threads of a warp count as one agent. Accesses that are both atomic, volatile or relaxed
+do not race. Between CTAs, an order comes from releases and acquires in global memory.
+
+    race.access(access, index)                   by the warps themselves
+    race.issue_copies(access, index, groups)     cp.async  → wait_copies
+    race.issue_bulk(access, index, barrier)      bulk copy → the mbarrier's phase
+    race.issue_store(access, index, group)       bulk copy → wait_stores
+    race.issue_mma(access, index, group)         wgmma     → wait_mma
+
+`index` is where each access lies in the buffer that `memory.locate` gives.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from ix.emulator.access import Access
+from ix.emulator.batch import WARP, Active, Array, Batch
+from ix.emulator.kernel_code import KernelCode
+from ix.emulator.race_clocks import SEEN, Clocks
+from ix.emulator.race_global import GlobalRaces
+from ix.emulator.race_shadow import granule_of
+from ix.emulator.race_shared import SharedRaces
+from ix.emulator.race_sync import Syncs
+
+__all__ = ["RaceDetector"]
+
 
 class RaceDetector:
-    """Nothing yet."""
+    """The race detector of one launch.
 
-    enabled = False
+    Attributes:
+        enabled: Whether anything is recorded and reported.
+        clocks: Of the running batch.
+    """
 
-    def __getattr__(self, name: str) -> Any:
-        return lambda *args, **kwargs: None
+    batch: Batch
+    clocks: Clocks
+    shared: SharedRaces
+    syncs: Syncs
+
+    def __init__(self, kernel: KernelCode, enabled: bool) -> None:
+        self.enabled = enabled
+        self.granule = granule_of(kernel) if enabled else 16
+        self.in_global = GlobalRaces(self.granule)
+
+    def begin(self, batch: Batch, first_cta: int) -> None:
+        """Begins a batch, whose CTAs come after `first_cta` others of the launch."""
+        self.batch = batch
+        if not self.enabled:
+            return
+        self.clocks = Clocks(batch)
+        self.shared = SharedRaces(batch, self.clocks, self.granule)
+        self.syncs = Syncs(batch, self.clocks, first_cta)
+        self.in_global.begin(batch, self.clocks, self.syncs)
+
+    # Accesses by the warps themselves
+
+    def access(self, access: Access, index: Array, values: Array | None = None) -> None:
+        """Records an access, and reports those that it races with.
+
+        Raises:
+            RaceError: Another access of the same bytes is not ordered before it.
+        """
+        if not len(index):
+            return
+        if access.space == "global":
+            self.in_global.access(access)
+        elif access.space == "shared":
+            self.shared.access(access, index)
+
+    # Barriers
+
+    def join(self, arrived: Array, waiting: Array) -> None:
+        """A barrier: warps that wait learn what those that arrived know."""
+        if self.enabled and len(arrived):
+            self.clocks.join(arrived, waiting)
+            self.syncs.join(arrived, waiting)
+
+    def join_ctas(self) -> None:
+        """A barrier of all warps in every CTA of the batch."""
+        if self.enabled:
+            self.clocks.join_ctas()
+            self.syncs.join_ctas()
+
+    def arrive_cluster(self, warps: Array) -> None:
+        """Warps arrive at the barrier of their cluster."""
+        if self.enabled:
+            self.syncs.arrive_cluster(warps)
+
+    def release_cluster(self, cluster: int, warps: Array) -> None:
+        """The barrier of a cluster completes."""
+        if self.enabled:
+            self.syncs.release_cluster(cluster)
+
+    def observe_cluster(self, warps: Array) -> None:
+        """Warps have waited for the barrier of their cluster."""
+        if self.enabled:
+            self.syncs.observe_cluster(warps)
+
+    # Fences and atomics
+
+    def fence(self, warps: Array) -> None:
+        """A fence of memory by warps."""
+        if self.enabled:
+            self.syncs.fence(warps)
+
+    def proxy_fence(self, warps: Array) -> None:
+        """fence.proxy.async by warps."""
+        if self.enabled:
+            self.clocks.proxy_fence(warps)
+
+    def atomic(
+        self, space: str, addresses: Array, active: Active, acq: bool, rel: bool
+    ) -> None:
+        """An atomic operation: releases, then acquires."""
+        if self.enabled:
+            self.syncs.store(space, addresses, active, rel, keeps=True)
+            self.syncs.load(space, addresses, active, acq)
+
+    def loaded(
+        self, space: str, addresses: Array, active: Active, acquires: bool
+    ) -> None:
+        """A volatile, relaxed or acquiring load."""
+        if self.enabled:
+            self.syncs.load(space, addresses, active, acquires)
+
+    def stored(
+        self, space: str, addresses: Array, active: Active, releases: bool
+    ) -> None:
+        """A volatile, relaxed or releasing store."""
+        if self.enabled:
+            self.syncs.store(space, addresses, active, releases, keeps=False)
+
+    # mbarriers
+
+    def release_to(self, barrier: Any, warp: int) -> None:
+        """A warp arrives at an mbarrier."""
+        if self.enabled:
+            barrier.clock = self.clocks.release(barrier.clock, warp)
+
+    def release_copies_to(self, barrier: Any, warp: int, group: int) -> None:
+        """The cp.async groups below `group` of a warp arrive at an mbarrier."""
+        if self.enabled:
+            column = int(self.clocks.column_of_queue("copy", np.array([warp]))[0])
+            barrier.clock = self.clocks.note(barrier.clock, column, group)
+
+    def complete_phase(self, barrier: Any) -> None:
+        """The phase of an mbarrier completes; `barrier.phase` counts it already."""
+        if self.enabled:
+            column = self.clocks.column_of_barrier(barrier)
+            clock = self.clocks.note(barrier.clock, column, barrier.phase)
+            barrier.clock, barrier.released = clock, clock.copy()
+
+    def acquire_from(self, barrier: Any, warps: Array) -> None:
+        """Warps have waited for the last completed phase of an mbarrier."""
+        if self.enabled and barrier.released is not None:
+            self.clocks.learn(warps, barrier.released)
+
+    # Asynchronous work
+
+    def issue_copies(self, access: Access, index: Array, groups: Array) -> None:
+        """Threads issue cp.async writes in their groups, (n,)."""
+        if self.enabled:
+            columns = self.clocks.column_of_queue("copy", access.threads // WARP)
+            self.shared.issue(access, index, columns, groups + 1, is_async=False)
+
+    def wait_copies(self, active: Active, limits: Array) -> None:
+        """Active threads have waited for all their groups below their limits."""
+        if self.enabled:
+            self._wait("copy", active.lanes, limits[active.lanes])
+
+    def issue_bulk(self, access: Access, index: Array, barrier: Any) -> None:
+        """A thread issues a bulk copy that completes the running phase."""
+        if self.enabled:
+            column = np.asarray(self.clocks.column_of_barrier(barrier))
+            time = np.asarray(barrier.phase + 1)
+            self.shared.issue(access, index, column, time, is_async=True)
+
+    def issue_store(self, access: Access, index: Array, group: int) -> None:
+        """A thread issues a bulk copy out of shared memory, in its bulk group."""
+        if self.enabled:
+            columns = self.clocks.column_of_queue("store", access.threads // WARP)
+            time = np.asarray(group + 1)
+            self.shared.issue(access, index, columns, time, is_async=True)
+
+    def wait_stores(self, limits: dict[int, int]) -> None:
+        """Threads have waited for all their bulk groups below their limits."""
+        if self.enabled and limits:
+            self._wait("store", np.array([*limits]), np.array([*limits.values()]))
+
+    def issue_mma(self, access: Access, index: Array, group: Array | int) -> None:
+        """Warps issue wgmma reads of shared memory, in their wgmma groups."""
+        if self.enabled:
+            columns = self.clocks.column_of_queue("wgmma", access.threads // WARP)
+            time = np.asarray(group) + 1
+            self.shared.issue(access, index, columns, time, is_async=True)
+
+    def wait_mma(self, threads: Array, limits: Array) -> None:
+        """Threads have waited for all wgmma groups below the limits of their warps."""
+        if self.enabled:
+            self._wait("wgmma", threads, limits)
+
+    def _wait(self, queue: str, threads: Array, limits: Array) -> None:
+        warps = threads // WARP
+        columns = self.clocks.column_of_queue(queue, warps)
+        # The lanes of a warp share a queue: the least of them is what is done.
+        times = np.full(len(self.clocks.known), np.iinfo(np.int32).max, np.int64)
+        np.minimum.at(times, warps, limits)
+        known = self.clocks.known
+        known[warps, SEEN, columns] = np.maximum(
+            known[warps, SEEN, columns], times[warps]
+        )

@@ -1,0 +1,195 @@
+"""Order through memory: fences, atomics, and the barriers of clusters.
+
+A store or atomic operation releases what its warp knew at its last fence (or now, with
+`.release`); a load or atomic operation acquires it, at its next fence (or now, with
+`.acquire`). What is known of other clusters is kept apart, cluster by cluster, since
+clocks have columns for the own cluster alone.
+
+Source: PTX ISA, "Memory Consistency Model": release and acquire patterns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ix.emulator.batch import WARP, Active, Array, Batch
+from ix.emulator.race_clocks import SEEN, Clocks
+
+__all__ = ["Syncs"]
+
+# Cluster of the launch → clocks (2, columns).
+Knowledge = dict[int, Array]
+
+
+class Syncs:
+    """What the warps of a batch release and acquire through memory."""
+
+    _locations: dict[tuple[str, int, int], Knowledge]
+
+    def __init__(self, batch: Batch, clocks: Clocks, first_cta: int) -> None:
+        self.batch = batch
+        self.clocks = clocks
+        self.first_warp = first_cta * batch.cta_warps
+        self.is_needed = _has_order(batch)
+        self._locations = {}
+        self._fenced: dict[int, Knowledge] = {}
+        self._pending: dict[int, list[Knowledge]] = {}
+        self._foreign: dict[int, Knowledge] = {}
+        self._arrived: dict[int, Array] = {}
+        self._completed: dict[int, Array] = {}
+
+    def number(self, warps: Array) -> Array:
+        """The numbers of warps in the launch."""
+        return np.asarray(warps + self.first_warp)
+
+    def cluster_of(self, warp: int) -> int:
+        """The cluster of the launch of a warp of the batch."""
+        return (warp + self.first_warp) // self.clocks.peers
+
+    # Order within and between clusters
+
+    def fence(self, warps: Array) -> None:
+        """Acquires what strong loads have seen, and prepares what stores release."""
+        if not self.is_needed:
+            return
+        for warp in warps.tolist():
+            for knowledge in self._pending.pop(warp, []):
+                self._acquire(warp, knowledge)
+            self._fenced[warp] = self._snapshot(warp)
+
+    def store(
+        self, space: str, addresses: Array, active: Active, releases: bool, keeps: bool
+    ) -> None:
+        """Releases to each location; `keeps` what others have released there."""
+        if not self.is_needed:
+            return
+        for warp, location in self._locate(space, addresses, active):
+            given = self._snapshot(warp) if releases else self._fenced.get(warp)
+            old = self._locations.get(location) if keeps else None
+            merged = dict(old or {})
+            for cluster, clocks in (given or {}).items():
+                merged[cluster] = self._merged(merged.get(cluster), clocks)
+            self._locations[location] = merged
+
+    def load(
+        self, space: str, addresses: Array, active: Active, acquires: bool
+    ) -> None:
+        """Acquires from each location, now or at the next fence."""
+        if not self.is_needed:
+            return
+        for warp, location in self._locate(space, addresses, active):
+            found = self._locations.get(location)
+            if found is None:
+                continue
+            if acquires:
+                self._acquire(warp, found)
+            else:
+                self._pending.setdefault(warp, []).append(found)
+
+    def _locate(
+        self, space: str, addresses: Array, active: Active
+    ) -> Iterator[tuple[int, tuple[str, int, int]]]:
+        """The distinct (warp, location) pairs of the active threads."""
+        chosen = active.select(addresses).tolist()
+        lanes = active.lanes.tolist()
+        pairs = dict.fromkeys(zip(lanes, chosen, strict=True))
+        seen: set[tuple[int, int]] = set()
+        for thread, address in pairs:
+            warp = thread // WARP
+            if (warp, address) not in seen:
+                seen.add((warp, address))
+                cta = int(self.batch.cta[thread]) if space == "shared" else -1
+                yield warp, (space, cta, address)
+
+    def _snapshot(self, warp: int) -> Knowledge:
+        """What a warp knows now; a new time begins for it."""
+        own = self.clocks.release(None, warp)
+        return {**self._foreign.get(warp, {}), self.cluster_of(warp): own}
+
+    def _acquire(self, warp: int, knowledge: Knowledge) -> None:
+        own = self.cluster_of(warp)
+        for cluster, clocks in knowledge.items():
+            if cluster == own:
+                self.clocks.learn(np.array([warp]), clocks)
+            else:
+                mine = self._foreign.setdefault(warp, {})
+                mine[cluster] = self._merged(mine.get(cluster), clocks)
+
+    def _merged(self, a: Array | None, b: Array) -> Array:
+        if a is None:
+            return b
+        return np.asarray(np.maximum(self.clocks.fit(a), self.clocks.fit(b)))
+
+    # What is known of other clusters
+
+    def is_unknown(self, warps: Array, agents: Array, times: Array) -> Array:
+        """Whether accesses of warps of other clusters are not known, (n,)."""
+        bad = np.ones(len(warps), np.bool_)
+        peers = self.clocks.peers
+        for i, (warp, agent, time) in enumerate(
+            zip(warps.tolist(), agents.tolist(), times.tolist(), strict=True)
+        ):
+            clocks = self._foreign.get(warp, {}).get(agent // peers)
+            if clocks is not None:
+                bad[i] = time > int(clocks[SEEN, agent % peers])
+        return bad
+
+    def has_acquired(self, warps: Array) -> Array:
+        """Whether warps have acquired anything from other clusters, (n,)."""
+        if not self._foreign:
+            return np.zeros(len(warps), np.bool_)
+        return np.isin(warps, [*self._foreign])
+
+    # Barriers
+
+    def join(self, arrived: Array, waiting: Array) -> None:
+        """A barrier: what is known of other clusters spreads as well."""
+        if not self._foreign:
+            return
+        together: Knowledge = {}
+        for warp in arrived.tolist():
+            for cluster, clocks in self._foreign.get(warp, {}).items():
+                together[cluster] = self._merged(together.get(cluster), clocks)
+        if together:
+            for warp in waiting.tolist():
+                self._acquire(warp, together)
+
+    def join_ctas(self) -> None:
+        """A barrier of all warps in every CTA of the batch."""
+        if not self._foreign:
+            return
+        warps = self.batch.cta_warps
+        for cta in range(self.batch.ctas):
+            own = np.arange(cta * warps, (cta + 1) * warps)
+            self.join(own, own)
+
+    def arrive_cluster(self, warps: Array) -> None:
+        """Warps arrive at the barrier of their cluster."""
+        for warp in warps.tolist():
+            cluster = warp // self.clocks.peers
+            arrived = self._arrived.get(cluster)
+            self._arrived[cluster] = self.clocks.release(arrived, warp)
+
+    def release_cluster(self, cluster: int) -> None:
+        """The barrier of a cluster of the batch completes."""
+        self._completed[cluster] = self._arrived.pop(cluster)
+
+    def observe_cluster(self, warps: Array) -> None:
+        """Warps have waited for the barrier of their cluster."""
+        for warp in warps.tolist():
+            clocks = self._completed.get(warp // self.clocks.peers)
+            if clocks is not None:
+                self.clocks.learn(np.array([warp]), clocks)
+
+
+def _has_order(batch: Batch) -> bool:
+    """Whether a kernel orders anything through memory."""
+    instructions = (compiled.instruction for compiled in batch.kernel.code)
+    return any(
+        (i.opcode in ("fence", "membar") and not i.has("proxy"))
+        or i.has("acquire", "release", "acq_rel")
+        for i in instructions
+        if i.opcode not in ("mbarrier", "barrier")
+    )
