@@ -16,6 +16,7 @@ import llvmlite
 import llvmlite.binding as llvm
 
 from ix.errors import CompileError
+from ix.passes.nvvm.remainder import with_remainders
 from ix.target import Target
 
 __all__ = ["PTX_FEATURE", "compile_ptx", "ptx_digest"]
@@ -35,7 +36,7 @@ def compile_ptx(llvm_ir: str, target: Target) -> str:
     machine = _machine(target.cpu)
     context = llvm.create_context()
     try:
-        module = llvm.parse_assembly(llvm_ir, context)
+        module = llvm.parse_assembly(with_remainders(llvm_ir), context)
         module.verify()
     except RuntimeError as error:
         raise CompileError(

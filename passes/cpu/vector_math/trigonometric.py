@@ -32,7 +32,7 @@ from ix.passes.cpu.vector_math.lanes import (
     select,
 )
 
-__all__ = ["cos", "sin", "tan"]
+__all__ = ["ENDS", "cos", "sin", "tan"]
 
 _End = Callable[[Floats, Integers], Floats]
 
@@ -153,6 +153,10 @@ def _tangent(r: Floats, n: Integers) -> Floats:
     odd = sign.is_negative()
     quotient = select(odd, cosine, sine) / select(odd, sine, cosine)
     return (quotient.bits() ^ sign).as_floats()
+
+
+ENDS: dict[str, _End] = {"sin": _sine, "cos": _cosine, "tan": _tangent}
+"""Each function of n·π/2 + r."""
 
 
 def sin(x: Floats) -> Floats:

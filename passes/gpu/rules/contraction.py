@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ix.mlir import arith, defining_op, gpu, ir, math, memref, scf, vector
+from ix.mlir import arith, gpu, ir, math, memref, scf, vector
 from ix.passes.gpu.kernel import GpuCode, GpuFrame, build_kernel
 from ix.passes.gpu.tile_shape import TileShape, choose_tile
 from ix.passes.schedule import storage
@@ -161,7 +161,8 @@ class _Product:
             loops = tuple(
                 x
                 for x in order
-                if x not in batch and (x in read[number] or (not number and x not in read[1]))
+                if x not in batch
+                and (x in read[number] or (not number and x not in read[1]))
             )
             sides.append(
                 _Side(
@@ -214,9 +215,7 @@ class _TileCode:
 
     def _tiles(self, loops: Sequence[int], step: int) -> Any:
         size = self.elemental.base(self.product.size(loops))
-        return self.math.compute(
-            "div", self.math.compute("add", size, step - 1), step
-        )
+        return self.math.compute("div", self.math.compute("add", size, step - 1), step)
 
     def _coordinates(self, loops: Sequence[int], index: Index) -> dict[int, Index]:
         if len(loops) == 1:
@@ -293,9 +292,7 @@ class _TileCode:
         mine = mine or self.tile.thread_columns
         group, within = divmod(number, WIDTH)
         start = group * (tile // (mine // WIDTH)) + within
-        return self.math.compute(
-            "add", self.math.compute("mul", thread, WIDTH), start
-        )
+        return self.math.compute("add", self.math.compute("mul", thread, WIDTH), start)
 
     def _finish_group(
         self, row: Any, column: Any, columns: Any, values: list[Any]
@@ -400,7 +397,9 @@ class _Loader:
         at_map = [self.math.affine(r, dims) for r in self.side.map.results]
         lanes = Lanes(WIDTH, WIDTH)
         with self.elemental.scope():
-            value = widen(self.elemental.value_at(self.side.value, at_map, lanes), WIDTH)
+            value = widen(
+                self.elemental.value_at(self.side.value, at_map, lanes), WIDTH
+            )
         if self.side.extension is not None:
             (value,) = clone_op(self.side.extension, [value], WIDTH)
         zero = widen(storage.zero(code.element), WIDTH)
@@ -435,9 +434,7 @@ class _Loader:
             turned = self._turned(line, self.chunk)
             for lane in range(WIDTH):
                 k = math_.compute("add", chunk, lane)
-                one = vector.extract(
-                    value, dynamic_position=[], static_position=[lane]
-                )
+                one = vector.extract(value, dynamic_position=[], static_position=[lane])
                 memref.store(one, self.array, [math_.value(k), math_.value(turned)])
 
     def _turned(self, at: Any, chunk: Any) -> Any:

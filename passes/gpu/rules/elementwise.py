@@ -13,7 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ix.mlir import arith, ir, scf
-from ix.passes.gpu.kernel import ALIGNMENT, GpuCode, GpuFrame, build_kernel, element_bits
+from ix.passes.gpu.kernel import (
+    ALIGNMENT,
+    GpuCode,
+    GpuFrame,
+    build_kernel,
+    element_bits,
+)
 from ix.passes.schedule.elemental import Lanes
 from ix.passes.schedule.index import Index
 from ix.passes.schedule.kernel import Kernel

@@ -15,7 +15,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ix.mlir import arith, ir, scf
-from ix.passes.gpu.kernel import ALIGNMENT, GpuCode, GpuFrame, build_kernel, element_bits
+from ix.passes.gpu.kernel import (
+    ALIGNMENT,
+    GpuCode,
+    GpuFrame,
+    build_kernel,
+    element_bits,
+)
 from ix.passes.gpu.reduce_threads import WARP, Threads, across_lanes
 from ix.passes.schedule.body import widen
 from ix.passes.schedule.elemental import Lanes
@@ -29,7 +35,7 @@ from ix.passes.schedule.reduction import (
 )
 from ix.passes.schedule.rules.loop import arithmetic
 from ix.passes.schedule.rules.row import Row
-from ix.runtime.sizes import combine, product
+from ix.runtime.sizes import bounds, combine, product
 from ix.target import Target
 
 __all__ = ["apply"]
@@ -43,11 +49,12 @@ BLOCK = 128
 
 
 def apply(kernel: Kernel, target: Target) -> GpuCode | None:
-    """Takes kernels of family `row` whose reductions are associative."""
+    """Takes kernels of family `row` whose rows are never empty."""
     if kernel.family != "row":
         return None
     row = Row(kernel, target)
-    if not row.vectors:
+    inner = product(row.domain[row.rows :])
+    if not row.vectors or bounds(inner, kernel.ranges)[0] < 1:
         return None
     bits = max(element_bits(v) for v in [*kernel.inputs, *kernel.outputs])
     width = 8 * ALIGNMENT // bits
@@ -242,9 +249,7 @@ class _RowCode:
 
     def _write(self, outer: list[Index]) -> None:
         whole, single = [], []
-        for value, buffer in zip(
-            self.kernel.outputs, self.frame.outputs, strict=True
-        ):
+        for value, buffer in zip(self.kernel.outputs, self.frame.outputs, strict=True):
             full = self.kernel.shape(value) == self.row.domain
             (whole if full else single).append((value, buffer))
         if single:
