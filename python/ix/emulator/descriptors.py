@@ -34,10 +34,12 @@ __all__ = [
     "SWIZZLE_MASK",
     "DescriptorError",
     "MatrixDescriptor",
+    "matrix_of_chunks",
     "parse_descriptor",
     "swizzle",
 ]
 
+CHUNK: Final = 16  # bytes that swizzles keep together
 SWIZZLE_OF_MODE: Final = {0: 0, 1: 128, 2: 64, 3: 32}
 SWIZZLE_MASK: Final = {0: 0, 32: 1, 64: 3, 128: 7}
 RESERVED: Final = ~(0x3FFF | 0x3FFF << 16 | 0x3FFF << 32 | 7 << 49 | 3 << 62)
@@ -98,6 +100,25 @@ class MatrixDescriptor:
             self.leading, self.stride,
         )  # fmt: skip
         return swizzle(linear + self.start, self.swizzle_bytes, self.base_offset)
+
+    def chunks(
+        self, rows: int, depth: int, element_bytes: int, mn_major: bool = False
+    ) -> Array:
+        """Addresses (n,) of the chunks of 16 bytes that the matrix consists of."""
+        places = self.addresses(rows, depth, element_bytes, mn_major)
+        per = CHUNK // element_bytes
+        return (places[::per] if mn_major else places[:, ::per]).reshape(-1)
+
+
+def matrix_of_chunks(
+    chunks: Array, rows: int, depth: int, element_bytes: int, mn_major: bool = False
+) -> Array:
+    """The codes `[rows, depth]` in the bytes (n, 16) at `MatrixDescriptor.chunks`."""
+    codes = chunks.view(f"u{element_bytes}")
+    if not mn_major:
+        return codes.reshape(rows, depth)
+    split = codes.reshape(-1, depth, CHUNK // element_bytes)
+    return split.transpose(0, 2, 1).reshape(rows, depth)
 
 
 @functools.lru_cache(256)

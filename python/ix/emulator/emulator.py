@@ -64,6 +64,8 @@ class Emulator:
     Args:
         target: What the emulated device is, such as "sm_80" or "sm_90a".
         races: Whether unordered accesses are reported.
+        proxy_fences: Whether data that crosses from ordinary stores to asynchronous
+            operations by a barrier alone, without fence.proxy.async, is reported too.
         schedule: "lockstep", or the seed of a random order of the warps.
         completion: When asynchronous copies and tensor-core operations take effect:
             "late" (when somebody waits for them) or "early" (at once).
@@ -79,6 +81,7 @@ class Emulator:
         target: str = "sm_90a",
         *,
         races: bool = True,
+        proxy_fences: bool = True,
         schedule: str | int = "lockstep",
         completion: str = "late",
         exact: bool = False,
@@ -98,6 +101,7 @@ class Emulator:
             )
         self.target = target
         self.races = races
+        self.proxy_fences = proxy_fences
         self.seed = None if isinstance(schedule, str) else schedule
         self.completion = completion
         self.exact = exact
@@ -214,7 +218,7 @@ class Emulator:
     def _run(self, kernel: KernelCode, launch: Launch) -> Counters:
         """Runs all CTAs, batch by batch, whole clusters together."""
         counter = Counter(kernel, self.counters)
-        race = RaceDetector(kernel, self.races)
+        race = RaceDetector(kernel, self.races, self.proxy_fences)
         order = _cluster_order(launch)
         threads = align_up(launch.block_threads, WARP)
         per_cluster = launch.cluster_ctas

@@ -40,6 +40,7 @@ class RaceDetector:
 
     Attributes:
         enabled: Whether anything is recorded and reported.
+        requires_proxy_fences: See SharedRaces.
         clocks: Of the running batch.
     """
 
@@ -48,8 +49,11 @@ class RaceDetector:
     shared: SharedRaces
     syncs: Syncs
 
-    def __init__(self, kernel: KernelCode, enabled: bool) -> None:
+    def __init__(
+        self, kernel: KernelCode, enabled: bool, requires_proxy_fences: bool = True
+    ) -> None:
         self.enabled = enabled
+        self.requires_proxy_fences = requires_proxy_fences
         self.granule = granule_of(kernel) if enabled else 16
         self.in_global = GlobalRaces(self.granule)
 
@@ -59,7 +63,9 @@ class RaceDetector:
         if not self.enabled:
             return
         self.clocks = Clocks(batch)
-        self.shared = SharedRaces(batch, self.clocks, self.granule)
+        self.shared = SharedRaces(
+            batch, self.clocks, self.granule, self.requires_proxy_fences
+        )
         self.syncs = Syncs(batch, self.clocks, first_cta)
         self.in_global.begin(batch, self.clocks, self.syncs)
 
@@ -199,16 +205,29 @@ class RaceDetector:
             self._wait("store", np.array([*limits]), np.array([*limits.values()]))
 
     def issue_mma(self, access: Access, index: Array, group: Array | int) -> None:
-        """Warps issue wgmma reads of shared memory, in their wgmma groups."""
+        """Warpgroups issue wgmma reads of shared memory, in their wgmma groups."""
         if self.enabled:
-            columns = self.clocks.column_of_queue("wgmma", access.threads // WARP)
+            columns = self._column_of_warpgroup(access.threads // WARP)
             time = np.asarray(group) + 1
             self.shared.issue(access, index, columns, time, is_async=True)
 
     def wait_mma(self, threads: Array, limits: Array) -> None:
-        """Threads have waited for all wgmma groups below the limits of their warps."""
+        """Threads have waited for all wgmma groups below the limits of their warps.
+
+        A warp that has waited knows that its whole warpgroup has read its factors:
+        kernels release a stage by one arrival of a warpgroup.
+        """
         if self.enabled:
-            self._wait("wgmma", threads, limits)
+            warps, first = np.unique(threads // WARP, return_index=True)
+            columns = self._column_of_warpgroup(warps)
+            known = self.clocks.known
+            known[warps, SEEN, columns] = np.maximum(
+                known[warps, SEEN, columns], limits[first]
+            )
+
+    def _column_of_warpgroup(self, warps: Array) -> Array:
+        """The wgmma queue of the first warp of each warp's warpgroup."""
+        return self.clocks.column_of_queue("wgmma", warps // 4 * 4)
 
     def _wait(self, queue: str, threads: Array, limits: Array) -> None:
         warps = threads // WARP

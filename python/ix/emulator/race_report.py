@@ -21,6 +21,7 @@ def raise_race(
     verb: str,
     who: str,
     remedy: str = "put a barrier or a wait between them",
+    kind: type[RaceError] = RaceError,
 ) -> None:
     """Raises for the first bad granule of an access.
 
@@ -30,6 +31,7 @@ def raise_race(
         earlier: The packed earlier access.
         verb: What the earlier access did: "wrote" or "read".
         who: Who did it.
+        kind: The class of the report.
     """
     per_access = len(bad) // len(access.addresses)
     i = int(np.argmax(bad)) // max(per_access, 1)
@@ -37,7 +39,7 @@ def raise_race(
     address = int(access.addresses[i])
     does = {"read": "reads", "write": "writes", "atomic": "updates"}[access.kind]
     raise batch.error(
-        RaceError,
+        kind,
         f"needs an order between accesses, but it {does} {access.space} memory that "
         f"{who} {verb} at line {line.line} `{line.text}`, and nothing orders the two: "
         f"{faults.where(batch.memory, access, address)}; {remedy}",

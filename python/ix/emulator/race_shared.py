@@ -6,6 +6,7 @@ import numpy as np
 
 from ix.emulator.access import Access
 from ix.emulator.batch import WARP, Array, Batch
+from ix.emulator.errors import RaceError
 from ix.emulator.race_clocks import ASYNC, QUEUES, SEEN, Clocks
 from ix.emulator.race_report import raise_race
 from ix.emulator.race_shadow import (
@@ -15,11 +16,12 @@ from ix.emulator.race_shadow import (
     pack,
     time_of,
 )
+from ix.emulator.tensor_errors import ProxyFenceError
 
 __all__ = ["SharedRaces"]
 
 _QUEUE_NAMES = {
-    "wgmma": "a wgmma of warp {}",
+    "wgmma": "a wgmma of the warpgroup of warp {}",
     "store": "a bulk copy of warp {}",
     "copy": "a cp.async of warp {}",
 }
@@ -32,9 +34,18 @@ class SharedRaces:
         writes: The last write of each granule, packed.
         reads: int32 (granules, agents): when each agent last read it.
         readers: The last read of each granule, packed; names the line.
+        requires_proxy_fences: Whether generic writes that asynchronous operations read
+            without fence.proxy.async are reported, although a barrier orders them.
     """
 
-    def __init__(self, batch: Batch, clocks: Clocks, granule: int) -> None:
+    def __init__(
+        self,
+        batch: Batch,
+        clocks: Clocks,
+        granule: int,
+        requires_proxy_fences: bool = True,
+    ) -> None:
+        self.requires_proxy_fences = requires_proxy_fences
         self.batch = batch
         self.clocks = clocks
         self.granule = granule
@@ -117,15 +128,28 @@ class SharedRaces:
             bad &= ~is_strong(earlier)
         bad &= earlier != 0
         if bad.any():
-            first = int(np.argmax(bad))
-            packed = int(earlier[first])
-            seen = known[warps[first], SEEN, writer[first]]
-            remedy = "put a barrier or a wait between them"
-            if is_async and int(time_of(earlier[first : first + 1])[0]) <= int(seen):
-                remedy = "put fence.proxy.async behind the write"
-            raise_race(
-                self.batch, access, bad, packed, "wrote", self._name(packed), remedy
-            )
+            seen = time_of(earlier) <= known[warps, SEEN, writer]
+            self._report_write(access, bad, earlier, is_unfenced=seen)
+
+    def _report_write(
+        self, access: Access, bad: Array, earlier: Array, is_unfenced: Array
+    ) -> None:
+        """Reports earlier writes: those without an order, else those without a fence.
+
+        Args:
+            is_unfenced: Which writes are ordered before, but want a proxy fence.
+        """
+        kind, remedy = RaceError, "put a barrier or a wait between them"
+        if (bad & ~is_unfenced).any():
+            bad = bad & ~is_unfenced
+        elif self.requires_proxy_fences:
+            kind, remedy = ProxyFenceError, "put fence.proxy.async behind the write"
+        else:
+            return
+        packed = int(earlier[int(np.argmax(bad))])
+        raise_race(
+            self.batch, access, bad, packed, "wrote", self._name(packed), remedy, kind
+        )
 
     def _check_reads(self, access: Access, at: Array, warps: Array) -> None:
         width = self.reads.shape[1]

@@ -119,7 +119,9 @@ class Scheduler:
             quantum = int(self.random.integers(1, 64))
         pcs = self.pcs
         pc = self._choose(pcs[ready] if not ready.all() else pcs)
-        mask = ready & (pcs == pc)
+        # The warps of a warpgroup come together, whoever of them was chosen.
+        meets = self.code[pc].aligned > WARP
+        mask = (runnable if meets else ready) & (pcs == pc)
         count = int(np.count_nonzero(mask))
         others = pcs[runnable & ~mask] if count < len(mask) else pcs[:0]
         ahead = others[others > pc]
