@@ -13,6 +13,13 @@ that were really taken, and a core slowed down by other processes takes fewer.
               take chunks; wait until `done` counts all; unlock
     worker    spin until the job number changes, or sleep on it; take chunks; again
 
+A sleeping worker must not wake on the caller's core: a virtual machine marks a halted
+core as preempted, the scheduler then takes it for busy, and both threads share one core
+for up to 20 ms while the other idles. So a worker gives up the core that its caller
+was last seen on before it sleeps, and a caller that has moved to a sleeper's core sends
+the sleeper elsewhere. Nothing is done while workers spin, or as long as no one moves.
+Source: Linux, kernel/sched/core.c, available_idle_cpu.
+
 `slot` is 0 for the caller and i for worker i: the index of a thread's own scratch. The
 caller runs every chunk itself, with slot 0, when there is no pool, one chunk, or
 another caller in the pool. A task must not call `ix_pool_run`.
@@ -28,15 +35,80 @@ __all__ = ["compile_pool", "pool_ir"]
 # Pauses before a thread gives its core away: 30 to 150 us, by processor.
 SPIN = 3000
 
-# FUTEX_WAIT and FUTEX_WAKE on memory of one process; the number of the system call.
+# FUTEX_WAIT and FUTEX_WAKE on memory of one process; the numbers of the system calls.
 # Source: Linux, include/uapi/linux/futex.h and arch/x86/entry/syscalls/syscall_64.tbl.
 FUTEX, WAIT, WAKE = 202, 128, 129
+SETAFFINITY, GETAFFINITY, GETTID = 203, 204, 186
 
 # One cache line for each word that different threads write.
 STATE_TYPES = """
 ; ticket: bits 0..31 chunks left, bits 32..63 number of the job
-; state: 0 ticket, 64 done, 128 task, 136 args, 144 stop, 192 sleepers, 256 lock
-; worker: 0 pool, 8 slot
+; state: 0 ticket, 64 done, 128 task, 136 args, 144 stop, 152 workers, 160 caller's core
+;        192 sleepers, 256 lock, 320 the workers, 64 bytes each
+; worker: 0 pool, 8 slot, 16 core to avoid, 20 thread, 24 core that it sleeps on
+; cores are numbered from 1 here, so that 0 is none
+"""
+
+# An empty mask is refused, and so is a mask where the system has more than 1024 cores:
+# then the worker stays where the scheduler puts it.
+AVOID = """
+define internal void @flip(ptr %mask, i32 %core, i1 %in) {
+  %at = sub i32 %core, 1
+  %word = lshr i32 %at, 6
+  %bit = and i32 %at, 63
+  %bit.wide = zext i32 %bit to i64
+  %one = shl i64 1, %bit.wide
+  %word.at = getelementptr i64, ptr %mask, i32 %word
+  %old = load i64, ptr %word.at
+  %rest = xor i64 %one, -1
+  %without = and i64 %old, %rest
+  %with = or i64 %old, %one
+  %new = select i1 %in, i64 %with, i64 %without
+  store i64 %new, ptr %word.at
+  ret void
+}
+
+define internal void @avoid(ptr %worker, i32 %thread, i32 %core) {
+entry:
+  %mask = alloca [16 x i64], align 8
+  store [16 x i64] zeroinitializer, ptr %mask
+  %avoided.at = getelementptr i8, ptr %worker, i64 16
+  %avoided = load atomic i32, ptr %avoided.at monotonic, align 4
+  %known = icmp ult i32 %core, 1025
+  %some = icmp ne i32 %core, 0
+  %changed = icmp ne i32 %core, %avoided
+  %useful.0 = and i1 %known, %some
+  %useful = and i1 %useful.0, %changed
+  br i1 %useful, label %read, label %end
+read:
+  %got = call i64 (i64, ...) @syscall(i64 GETAFFINITY, i32 %thread, i64 128,
+      ptr %mask)
+  %readable = icmp sgt i64 %got, 0
+  br i1 %readable, label %give, label %end
+give:
+  %before = icmp ne i32 %avoided, 0
+  br i1 %before, label %back, label %take
+back:
+  call void @flip(ptr %mask, i32 %avoided, i1 true)
+  br label %take
+take:
+  call void @flip(ptr %mask, i32 %core, i1 false)
+  %set = call i64 (i64, ...) @syscall(i64 SETAFFINITY, i32 %thread, i64 128,
+      ptr %mask)
+  %done = icmp eq i64 %set, 0
+  br i1 %done, label %note, label %end
+note:
+  store atomic i32 %core, ptr %avoided.at monotonic, align 4
+  br label %end
+end:
+  ret void
+}
+
+define internal i32 @this_core() {
+  %cpu = call i32 @sched_getcpu()
+  %core = add i32 %cpu, 1
+  ret i32 %core
+}
 """
 
 SERIAL = """
@@ -94,6 +166,12 @@ entry:
   %job.at = getelementptr i8, ptr %pool, i64 4
   %stop.at = getelementptr i8, ptr %pool, i64 144
   %sleepers = getelementptr i8, ptr %pool, i64 192
+  %caller.at = getelementptr i8, ptr %pool, i64 160
+  %thread.at = getelementptr i8, ptr %worker, i64 20
+  %core.at = getelementptr i8, ptr %worker, i64 24
+  %thread.wide = call i64 (i64, ...) @syscall(i64 GETTID)
+  %thread = trunc i64 %thread.wide to i32
+  store atomic i32 %thread, ptr %thread.at monotonic, align 4
   br label %wait
 wait:
   %seen = phi i32 [ 0, %entry ], [ %job.new, %job ]
@@ -107,7 +185,13 @@ again:
   call void @llvm.x86.sse2.pause()
   %fewer = sub i32 %budget, 1
   %tired = icmp eq i32 %fewer, 0
-  br i1 %tired, label %sleep, label %spin
+  br i1 %tired, label %leave, label %spin
+leave:
+  %caller = load atomic i32, ptr %caller.at monotonic, align 4
+  call void @avoid(ptr %worker, i32 %thread, i32 %caller)
+  %core = call i32 @this_core()
+  store atomic i32 %core, ptr %core.at release, align 4
+  br label %sleep
 sleep:
   %asleep = atomicrmw add ptr %sleepers, i32 1 seq_cst
   %waited = call i64 (i64, ...) @syscall(i64 FUTEX, ptr %job.at, i64 WAIT,
@@ -130,6 +214,35 @@ end:
 """
 
 RUN = """
+define internal void @clear(ptr %pool, i32 %core) {
+entry:
+  %count.at = getelementptr i8, ptr %pool, i64 152
+  %count = load i64, ptr %count.at
+  br label %loop
+loop:
+  %i = phi i64 [ 0, %entry ], [ %next, %step ]
+  %more = icmp ult i64 %i, %count
+  br i1 %more, label %look, label %end
+look:
+  %bytes = mul i64 %i, 64
+  %offset = add i64 %bytes, 320
+  %worker = getelementptr i8, ptr %pool, i64 %offset
+  %thread.at = getelementptr i8, ptr %worker, i64 20
+  %core.at = getelementptr i8, ptr %worker, i64 24
+  %there = load atomic i32, ptr %core.at acquire, align 4
+  %mine = icmp eq i32 %there, %core
+  br i1 %mine, label %send, label %step
+send:
+  %thread = load atomic i32, ptr %thread.at monotonic, align 4
+  call void @avoid(ptr %worker, i32 %thread, i32 %core)
+  br label %step
+step:
+  %next = add i64 %i, 1
+  br label %loop
+end:
+  ret void
+}
+
 define void @ix_pool_run(ptr %pool, ptr %task, ptr %args, i64 %chunks) {
 entry:
   %no.pool = icmp eq ptr %pool, null
@@ -153,6 +266,9 @@ share:
   store atomic ptr %task, ptr %task.at monotonic, align 8
   store atomic ptr %args, ptr %args.at monotonic, align 8
   store atomic i64 0, ptr %done.at monotonic, align 8
+  %caller.at = getelementptr i8, ptr %pool, i64 160
+  %core = call i32 @this_core()
+  store atomic i32 %core, ptr %caller.at monotonic, align 4
   %old = load atomic i64, ptr %pool monotonic, align 8
   %next = add i64 %old, 4294967296
   %ticket = or i64 %next, %chunks
@@ -160,7 +276,10 @@ share:
   %sleepers.at = getelementptr i8, ptr %pool, i64 192
   %sleepers = load atomic i32, ptr %sleepers.at seq_cst, align 4
   %any = icmp ne i32 %sleepers, 0
-  br i1 %any, label %wake, label %work
+  br i1 %any, label %clear, label %work
+clear:
+  call void @clear(ptr %pool, i32 %core)
+  br label %wake
 wake:
   %job.at = getelementptr i8, ptr %pool, i64 4
   %others = sub i64 %chunks, 1
@@ -222,6 +341,7 @@ DECLARATIONS = """
 declare void @llvm.x86.sse2.pause()
 declare i64 @syscall(i64, ...)
 declare i32 @sched_yield()
+declare i32 @sched_getcpu()
 """
 
 ALONE = """
@@ -248,12 +368,15 @@ def pool_ir(target: Target) -> str:
     """
     if "linux" not in target.triple or not target.triple.startswith("x86_64"):
         return SERIAL + ALONE
-    text = STATE_TYPES + DECLARATIONS + SERIAL + TAKE + WORKER + RUN + STOP
+    text = STATE_TYPES + DECLARATIONS + SERIAL + AVOID + TAKE + WORKER + RUN + STOP
     for name, value in (
         ("SPIN", SPIN),
         ("FUTEX", FUTEX),
         ("WAIT", WAIT),
         ("WAKE", WAKE),
+        ("SETAFFINITY", SETAFFINITY),
+        ("GETAFFINITY", GETAFFINITY),
+        ("GETTID", GETTID),
     ):
         text = text.replace(f" {name}", f" {value}")
     return text

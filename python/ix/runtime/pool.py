@@ -22,7 +22,9 @@ from ix.runtime.elf import LoadedCode, load_object
 
 __all__ = ["Pool", "default_threads", "shared_pool"]
 
-STATE_BYTES = 320  # the words of passes/cpu/thread_pool.py, a cache line each
+# The words of passes/cpu/thread_pool.py.
+STATE_BYTES = 320
+WORKER_COUNT = 152
 WORKER_BYTES = 64
 CACHE_LINE = 64
 MAX_THREADS = 1024
@@ -150,6 +152,8 @@ class _Workers:
 
     def _start(self, threads: int) -> None:
         libc = _libc()
+        count = ctypes.c_int64.from_address(self.address + WORKER_COUNT)
+        count.value = threads - 1
         # Workers inherit the mask: signals go to the threads that Python knows.
         blocked = signal.valid_signals() - FAULTS
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -176,6 +177,56 @@ def test_workers_that_slept_wake_up() -> None:
         time.sleep(0.002)
         checks.run(5, seed)
     pool.close()
+    assert checks.violations == 0
+
+
+def asleep(thread: int) -> set[int]:
+    """The cores that a thread may run on, as soon as it sleeps."""
+    deadline = time.monotonic() + 20
+    stat = Path(f"/proc/self/task/{thread}/stat")
+    while stat.read_text().rpartition(")")[2].split()[0] != "S":
+        assert time.monotonic() < deadline, "the worker never sleeps"
+        time.sleep(0.005)
+    return os.sched_getaffinity(thread)
+
+
+@pytest.mark.skipif(
+    len(os.sched_getaffinity(0)) < 2, reason="with one core there is no other"
+)
+def test_a_sleeping_worker_leaves_its_callers_core() -> None:
+    allowed = os.sched_getaffinity(0)
+    first, second, *_ = sorted(allowed)
+    before = set(os.listdir("/proc/self/task"))
+    pool = Pool(2, pool_code())
+    (worker,) = (int(t) for t in set(os.listdir("/proc/self/task")) - before)
+    checks = Jobs(pool)
+    asleep(worker)
+    try:
+        # Twice each: the caller that moved onto the sleeper's core sends it away.
+        for core in (first, first, second, second, first):
+            os.sched_setaffinity(0, {core})
+            checks.run(3)
+            assert asleep(worker) == allowed - {core}
+    finally:
+        os.sched_setaffinity(0, allowed)
+        pool.close()
+    assert checks.violations == 0
+
+
+def test_a_worker_with_one_core_keeps_it() -> None:
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        before = set(os.listdir("/proc/self/task"))
+        pool = Pool(2, pool_code())
+        (worker,) = (int(t) for t in set(os.listdir("/proc/self/task")) - before)
+        checks = Jobs(pool)
+        checks.run(3)
+        assert asleep(worker) == {min(allowed)}
+        checks.run(3)
+    finally:
+        os.sched_setaffinity(0, allowed)
+        pool.close()
     assert checks.violations == 0
 
 
