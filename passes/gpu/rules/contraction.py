@@ -94,7 +94,7 @@ class _Side:
         return {p for r in self.map.results for p in _positions(r)}
 
     def along_depth(self, depth: Sequence[int]) -> bool:
-        """Whether neighbours along the depth, not the loops, are neighbours in memory."""
+        """Whether memory is contiguous along the depth, and not along the loops."""
         last = _positions(self.map.results[-1]) if len(self.map.results) else set()
         if self.loops and self.loops[-1] in last:
             return False
@@ -283,7 +283,7 @@ class _TileCode:
                 self._finish_group(row, column, columns, sums[first : first + WIDTH])
 
     def _place(self, first: Any, thread: Any, tile: int, number: int) -> Any:
-        """Where element `number` of a thread lies: groups of WIDTH, spread over a tile."""
+        """Where element `number` of a thread lies: in groups, spread over a tile."""
         return self.math.compute("add", first, self.offset(thread, tile, number))
 
     def offset(self, thread: Any, tile: int, number: int) -> Any:

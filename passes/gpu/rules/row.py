@@ -1,7 +1,7 @@
 """Reductions over the last axes, and what is done with the row around them.
 
-    thread t of T:   for c:  x[c] = row[(c · T + t) · V …]       one read of the row
-                     partial results of the thread, then of all T threads, for each phase
+    thread t of T:   for c:  x[c] = row[(c · T + t) · V …]      one read of the row
+                     for each phase: partial results of the thread, then of all T
                      for c:  y[row, (c · T + t) · V …] = …
 
 The loop over c is written out, so that everything a sweep computes stays in registers

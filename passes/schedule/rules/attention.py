@@ -20,7 +20,7 @@ from ix.passes.schedule.rules.contraction import GFLOPS, finish_outputs
 from ix.runtime.sizes import combine
 from ix.target import Target
 
-__all__ = ["apply"]
+__all__ = ["apply", "broadcast_indices"]
 
 
 def apply(kernel: Kernel, target: Target) -> KernelCode | None:
@@ -95,7 +95,7 @@ class _Rule:
                     head = frame.math.delinearize(Index(h), sizes)
                     at = [*head, Index(i), along(c)]
                     shape = self.kernel.shape(value)
-                    at = _broadcast(at, shape)
+                    at = broadcast_indices(at, shape)
                     return elemental.value_at(value, at, lanes_of(live))
 
             return read
@@ -123,7 +123,7 @@ class _Rule:
         )
 
 
-def _broadcast(at: list[Index], shape: tuple[Any, ...]) -> list[Index]:
+def broadcast_indices(at: list[Index], shape: tuple[Any, ...]) -> list[Index]:
     """Indices of an operand that may lack leading axes or have axes of size 1."""
     aligned = at[len(at) - len(shape) :]
     return [
