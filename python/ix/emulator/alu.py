@@ -79,7 +79,7 @@ def lookup(
     forms = _forms().get(opcode, ())
     for form in forms:
         words = form.match(modifiers)
-        if words is not None and form.inputs in (None, inputs):
+        if words is not None and form.inputs in (None, inputs or 2):
             return form.make(words)
     name = ".".join((opcode, *modifiers))
     if not forms:

@@ -94,6 +94,12 @@ def _set_predicate(words: Words) -> Operation:
     return Operation(sources, ("pred", "pred"), combined if boolean else plain)
 
 
+def _set_predicate_half(words: Words) -> Operation:
+    """A comparison of f16 or bf16, which has no q."""
+    both = _set_predicate(words)
+    return Operation(both.sources, ("pred",), lambda *x: both.function(*x)[0])
+
+
 def _set_predicate_x2(words: Words) -> Operation:
     """Compares both halves: p is for the lower, q for the upper."""
     name, boolean = words["type"], words["boolean"]
@@ -203,6 +209,8 @@ _COMPARED: Final = (
     (_FLOAT, "f32", "[ftz]"),
     (_FLOAT, "f64", ""),
 )
+# bf16 results take no .ftz.
+_WITHOUT_FTZ: Final = tuple((names, types, "") for names, types, _ in _COMPARED)
 _HALVES: Final = ((_FLOAT, "f16", "[ftz]"), (_FLOAT, "bf16", ""))
 _PAIRS: Final = ((_FLOAT, "f16x2", "[ftz]"), (_FLOAT, "bf16x2", ""))
 
@@ -226,13 +234,15 @@ def _lines(
 _ANY: Final = "type=b16|b32|b64|u16|u32|u64|s16|s32|s64|f32|f64"
 
 FORMS: Final = (
-    *_lines("setp", (*_COMPARED, *_HALVES), "", _set_predicate),
+    *_lines("setp", _COMPARED, "", _set_predicate),
+    *_lines("setp", _HALVES, "", _set_predicate_half),
     *_lines("setp", _PAIRS, "", _set_predicate_x2),
     *_lines("set", _COMPARED, "result=u32|s32|f32", _set),
     *_lines("set", _COMPARED, "result=f16", _set),
-    *_lines("set", _COMPARED, "result=bf16", _set),
+    *_lines("set", (*_WITHOUT_FTZ, *_HALVES[1:]), "result=bf16", _set),
+    *_lines("set", ((_FLOAT, "f16", ""),), "result=bf16", _set),
     *_lines("set", _HALVES[:1], "result=u16|s16|u32|s32|f16", _set),
-    *_lines("set", _HALVES[1:], "result=u16|s16|u32|s32|bf16", _set),
+    *_lines("set", _HALVES[1:], "result=u16|s16|u32|s32", _set),
     *_lines("set", _PAIRS[:1], "result=f16x2|u32|s32", _set_x2),
     *_lines("set", _PAIRS[1:], "result=bf16x2|u32|s32", _set_x2),
     Form("selp", _ANY, _select),

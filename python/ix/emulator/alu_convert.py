@@ -97,7 +97,7 @@ def _to_float(source: str, target: str, mode: str) -> Function:
 def _nearest(source: str, target: str) -> Function | None:
     """A conversion to nearest that NumPy does in one rounding, where there is one."""
     if source == target == "bf16":
-        return _identity
+        return lambda bits: round_nearest_bf16(bf16_to_f32(bits))
     if source == "bf16":
         return bf16_to_f32 if target == "f32" else None
     if target == "bf16":
@@ -194,13 +194,13 @@ def _may_saturate(source: str, target: str) -> bool:
 def _modifiers(source: str, target: str) -> Iterator[str]:
     """The rounding and saturation that a conversion takes, `ftz` aside."""
     to_float, from_float = _is_float(target), _is_float(source)
+    sat = "" if "bf16" in (source, target) else "[sat]"
     if not to_float:
         if from_float:
-            yield "rnd=rni|rzi|rmi|rpi {ftz} [sat]"
+            yield f"rnd=rni|rzi|rmi|rpi {{ftz}} {sat}"
         else:
             yield "[sat]" if _may_saturate(source, target) else ""
         return
-    sat = "" if target == "bf16" else "[sat]"
     if source == target:
         yield f"[rnd=rni|rzi|rmi|rpi] {{ftz}} {sat}"
     elif (

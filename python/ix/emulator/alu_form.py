@@ -51,8 +51,8 @@ class Form:
         opcode: The first word of the instruction.
         modifiers: The other words, as the module's docstring describes them.
         make: Gives the operation for the words that were chosen.
-        inputs: The number of inputs, where the modifiers alone do not tell it: `min`
-            of two and of three f32 are spelt alike.
+        inputs: The number of inputs where the modifiers alone do not tell it, as for
+            `min` of two or three f32; None elsewhere.
     """
 
     def __init__(

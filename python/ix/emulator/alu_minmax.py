@@ -105,8 +105,8 @@ def _maker(largest: bool, count: int = 2) -> Callable[[Words], Operation]:
 
 
 _LINES: Final = (
-    "[ftz] [nan=NaN] type=f32|f16|f16x2",
-    "[ftz] [nan=NaN] xorsign abs type=f32|f16|f16x2",
+    "[ftz] [nan=NaN] type=f16|f16x2",
+    "[ftz] [nan=NaN] xorsign abs type=f16|f16x2",
     "[nan=NaN] type=bf16|bf16x2",
     "[nan=NaN] xorsign abs type=bf16|bf16x2",
     "type=f64",
@@ -117,6 +117,8 @@ FORMS: Final = tuple(
     for opcode, largest in (("min", False), ("max", True))
     for form in (
         *(Form(opcode, line, _maker(largest)) for line in _LINES),
+        Form(opcode, "[ftz] [nan=NaN] type=f32", _maker(largest), inputs=2),
+        Form(opcode, "[ftz] [nan=NaN] xorsign abs type=f32", _maker(largest), inputs=2),
         Form(opcode, "[ftz] [nan=NaN] [abs] type=f32", _maker(largest, 3), inputs=3),
     )
 )

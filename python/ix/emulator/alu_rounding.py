@@ -76,7 +76,7 @@ def to_odd(s: Array, e: Array) -> Any:
     integer = np.dtype(f"i{s.dtype.itemsize}")
     bits = np.asarray(s).view(integer)
     inexact = ((e < 0) | (e > 0)) & (bits & integer.type(1) == 0)
-    away = np.where((e > 0) == (s > 0), integer.type(1), integer.type(-1))
+    away = np.where((e > 0) != np.signbit(s), integer.type(1), integer.type(-1))
     return (bits + away * inexact).view(s.dtype)
 
 
