@@ -5,12 +5,9 @@
                c[i, j] += A[k, i] · B[k, j]                      are under way meanwhile
     then     the epilogue on each thread's c[i, j], in registers
 
-The loops of the linalg op are sorted by what reads them: `batch` both inputs, `rows`
-and `columns` one of them, `depth` the result does not have. The input that the last
-axis of the result belongs to gives the columns, so that neighbouring threads write
-neighbouring elements. A convolution is read as the matrix of its windows (implicit
-GEMM): indices of rows and depth are taken apart into its loops, and pads, views and
-prologues are asked for their elements.
+A convolution is read as the matrix of its windows (implicit GEMM): indices of rows,
+columns and depth are taken apart into its loops, and pads, views and prologues are
+asked for their elements.
 
 Shared memory holds both tiles with the depth outermost. An input that is contiguous
 along the depth is written across it: an exclusive or keeps 32 lanes on 32 banks.
@@ -19,11 +16,11 @@ along the depth is written across it: an exclusive or keeps 32 lanes on 32 banks
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ix.mlir import arith, gpu, ir, math, memref, scf, vector
 from ix.passes.gpu.kernel import GpuCode, GpuFrame, build_kernel
+from ix.passes.gpu.product import Product, Side
 from ix.passes.gpu.tile_shape import TileShape, choose_tile
 from ix.passes.schedule import storage
 from ix.passes.schedule.body import clone_op, widen
@@ -32,9 +29,7 @@ from ix.passes.schedule.index import Index
 from ix.passes.schedule.kernel import Kernel
 from ix.passes.schedule.reduction import initial_values
 from ix.passes.schedule.rules.contraction import finish_outputs
-from ix.passes.schedule.rules.row import iteration_space
-from ix.passes.schedule.structure import kind_of, reduction_axes
-from ix.runtime.sizes import Size, bounds, combine, product
+from ix.runtime.sizes import combine
 from ix.target import Target
 
 __all__ = ["apply"]
@@ -47,10 +42,7 @@ BANKS = 32
 
 def apply(kernel: Kernel, target: Target) -> GpuCode | None:
     """Takes kernels whose anchor multiplies two inputs and adds."""
-    anchors = [op for op in kernel.ops if kind_of(op) == "contraction"]
-    if kernel.family != "contraction" or len(anchors) != 1:
-        return None
-    product_ = _Product.of(kernel, anchors[0])
+    product_ = Product.of(kernel)
     if product_ is None:
         return None
     rows, columns, batch, depth = (
@@ -78,119 +70,11 @@ def apply(kernel: Kernel, target: Target) -> GpuCode | None:
     )
 
 
-@dataclass(frozen=True)
-class _Side:
-    """One input: its value, its map, the loops that only it gives the result."""
-
-    value: Any
-    map: Any
-    loops: tuple[int, ...]
-    extension: Any
-    """The op that widens its elements, or None."""
-
-    @property
-    def reads(self) -> set[int]:
-        """The loops that it is read along."""
-        return {p for r in self.map.results for p in _positions(r)}
-
-    def along_depth(self, depth: Sequence[int]) -> bool:
-        """Whether memory is contiguous along the depth, and not along the loops."""
-        last = _positions(self.map.results[-1]) if len(self.map.results) else set()
-        if self.loops and self.loops[-1] in last:
-            return False
-        return bool(depth) and depth[-1] in last
-
-
-def _positions(expr: Any) -> set[int]:
-    if isinstance(expr, ir.AffineDimExpr):
-        return {expr.position}
-    if isinstance(expr, ir.AffineConstantExpr):
-        return set()
-    return _positions(expr.lhs) | _positions(expr.rhs)
-
-
-@dataclass(frozen=True)
-class _Product:
-    """result[batch, rows, columns] += Σ over depth of left · right."""
-
-    anchor: Any
-    sizes: tuple[Size, ...]
-    batch: tuple[int, ...]
-    depth: tuple[int, ...]
-    left: _Side
-    right: _Side
-    out: tuple[int | None, ...]
-
-    @property
-    def rows(self) -> tuple[int, ...]:
-        return self.left.loops
-
-    @property
-    def columns(self) -> tuple[int, ...]:
-        return self.right.loops
-
-    @property
-    def windows(self) -> bool:
-        """Whether an input is read at sums of loops, as a convolution reads."""
-        maps = (self.left.map, self.right.map)
-        return any(len(_positions(r)) > 1 for m in maps for r in m.results)
-
-    def size(self, loops: Sequence[int]) -> Size:
-        return product([self.sizes[loop] for loop in loops])
-
-    @staticmethod
-    def of(kernel: Kernel, anchor: Any) -> _Product | None:
-        """None where the sum may be empty, or the result is not read along loops."""
-        sizes = iteration_space(anchor, kernel)
-        depth = tuple(reduction_axes(anchor))
-        if any(bounds(sizes[d], kernel.ranges)[0] < 1 for d in depth):
-            return None
-        maps = [m.value for m in anchor.indexing_maps]
-        out = tuple(
-            e.position if isinstance(e, ir.AffineDimExpr) else None
-            for e in maps[-1].results
-        )
-        order = [loop for loop in out if loop is not None]
-        read = [
-            {p for r in m.results for p in _positions(r)}.difference(depth)
-            for m in maps[:2]
-        ]
-        batch = tuple(x for x in order if x in read[0] and x in read[1])
-        sides = []
-        for number in range(2):
-            loops = tuple(
-                x
-                for x in order
-                if x not in batch
-                and (x in read[number] or (not number and x not in read[1]))
-            )
-            sides.append(
-                _Side(
-                    anchor.inputs[number],
-                    maps[number],
-                    loops,
-                    _extension(anchor, number),
-                )
-            )
-        left, right = sides
-        if order and order[-1] in left.loops:
-            left, right = right, left
-        return _Product(anchor, sizes, batch, depth, left, right, out)
-
-
-def _extension(anchor: Any, number: int) -> Any:
-    """The op of the body that widens an input's elements, or None."""
-    argument = anchor.operation.regions[0].blocks[0].arguments[number]
-    (use,) = list(argument.uses)
-    op = use.owner.opview
-    return op if op.operation.name.startswith("arith.ext") else None
-
-
 class _TileCode:
     """Emits the code of one thread."""
 
     def __init__(
-        self, kernel: Kernel, product_: _Product, tile: TileShape, frame: GpuFrame
+        self, kernel: Kernel, product_: Product, tile: TileShape, frame: GpuFrame
     ) -> None:
         self.kernel, self.product, self.tile, self.frame = kernel, product_, tile, frame
         self.elemental, self.math = frame.elemental, frame.math
@@ -347,7 +231,7 @@ class _Loader:
     """Moves one input's tile to shared memory: array[depth, rows or columns]."""
 
     def __init__(
-        self, code: _TileCode, name: str, side: _Side, size: int, first: Any
+        self, code: _TileCode, name: str, side: Side, size: int, first: Any
     ) -> None:
         self.code, self.side, self.size, self.first = code, side, size, first
         self.elemental, self.math = code.elemental, code.math

@@ -1,0 +1,134 @@
+"""A product of two inputs, its loops sorted by what reads them.
+
+    result[batch, rows, columns] += Σ over depth of left[…] · right[…]
+
+`batch` loops read both inputs, `rows` the left one, `columns` the right one, and the
+result does not have `depth`. The last axis of the result is a column, so that
+neighbouring threads write neighbouring elements; for that the inputs may change sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ix.mlir import ir
+from ix.passes.schedule.kernel import Kernel
+from ix.passes.schedule.rules.row import iteration_space
+from ix.passes.schedule.structure import kind_of, reduction_axes
+from ix.runtime.sizes import Size, bounds, product
+
+__all__ = ["Product", "Side"]
+
+
+@dataclass(frozen=True)
+class Side:
+    """One input: its value, its map, the loops that only it gives the result."""
+
+    value: Any
+    map: Any
+    loops: tuple[int, ...]
+    extension: Any
+    """The op that widens its elements, or None."""
+
+    @property
+    def reads(self) -> set[int]:
+        """The loops that it is read along."""
+        return {p for r in self.map.results for p in _positions(r)}
+
+    def along_depth(self, depth: Sequence[int]) -> bool:
+        """Whether memory is contiguous along the depth, and not along the loops."""
+        last = _positions(self.map.results[-1]) if len(self.map.results) else set()
+        if self.loops and self.loops[-1] in last:
+            return False
+        return bool(depth) and depth[-1] in last
+
+
+def _positions(expr: Any) -> set[int]:
+    if isinstance(expr, ir.AffineDimExpr):
+        return {expr.position}
+    if isinstance(expr, ir.AffineConstantExpr):
+        return set()
+    return _positions(expr.lhs) | _positions(expr.rhs)
+
+
+@dataclass(frozen=True)
+class Product:
+    """result[batch, rows, columns] += Σ over depth of left · right."""
+
+    anchor: Any
+    sizes: tuple[Size, ...]
+    batch: tuple[int, ...]
+    depth: tuple[int, ...]
+    left: Side
+    right: Side
+    out: tuple[int | None, ...]
+
+    @property
+    def rows(self) -> tuple[int, ...]:
+        return self.left.loops
+
+    @property
+    def columns(self) -> tuple[int, ...]:
+        return self.right.loops
+
+    @property
+    def windows(self) -> bool:
+        """Whether an input is read at sums of loops, as a convolution reads."""
+        maps = (self.left.map, self.right.map)
+        return any(len(_positions(r)) > 1 for m in maps for r in m.results)
+
+    def size(self, loops: Sequence[int]) -> Size:
+        return product([self.sizes[loop] for loop in loops])
+
+    @staticmethod
+    def of(kernel: Kernel) -> Product | None:
+        """The product of a contraction; None where it may be empty."""
+        anchors = [op for op in kernel.ops if kind_of(op) == "contraction"]
+        if kernel.family != "contraction" or len(anchors) != 1:
+            return None
+        (anchor,) = anchors
+        sizes = iteration_space(anchor, kernel)
+        depth = tuple(reduction_axes(anchor))
+        if any(bounds(sizes[d], kernel.ranges)[0] < 1 for d in depth):
+            return None
+        maps = [m.value for m in anchor.indexing_maps]
+        out = tuple(
+            e.position if isinstance(e, ir.AffineDimExpr) else None
+            for e in maps[-1].results
+        )
+        order = [loop for loop in out if loop is not None]
+        read = [
+            {p for r in m.results for p in _positions(r)}.difference(depth)
+            for m in maps[:2]
+        ]
+        batch = tuple(x for x in order if x in read[0] and x in read[1])
+        sides = []
+        for number in range(2):
+            loops = tuple(
+                x
+                for x in order
+                if x not in batch
+                and (x in read[number] or (not number and x not in read[1]))
+            )
+            sides.append(
+                Side(
+                    anchor.inputs[number],
+                    maps[number],
+                    loops,
+                    _extension(anchor, number),
+                )
+            )
+        left, right = sides
+        if order and order[-1] in left.loops:
+            left, right = right, left
+        return Product(anchor, sizes, batch, depth, left, right, out)
+
+
+def _extension(anchor: Any, number: int) -> Any:
+    """The op of the body that widens an input's elements, or None."""
+    argument = anchor.operation.regions[0].blocks[0].arguments[number]
+    (use,) = list(argument.uses)
+    op = use.owner.opview
+    return op if op.operation.name.startswith("arith.ext") else None
