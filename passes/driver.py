@@ -1,4 +1,8 @@
-"""Runs passes: ix passes and upstream ones, in any order and at any nesting."""
+"""Runs passes: ix passes and upstream ones, in any order and at any nesting.
+
+A module may name ix passes that are left out wherever they stand in a pipeline:
+`ix.skip = ["ix-fold-constants"]`. It belongs to the text, so a dump replays the same.
+"""
 
 from __future__ import annotations
 
@@ -107,7 +111,20 @@ def _run_watched(op: Any, nodes: Sequence[Node], instrument: Instrumentation) ->
 
 def _run_python(op: Any, node: Leaf) -> None:
     assert node.ix_pass is not None
-    node.ix_pass.run(op)
+    if node.ix_pass.name not in _skipped(op):
+        node.ix_pass.run(op)
+
+
+def _skipped(op: Any) -> list[str]:
+    """The passes that `ix.skip` of the outermost op names."""
+    root = op.operation
+    while root.parent is not None:
+        root = root.parent.operation
+    if "ix.skip" not in root.attributes:
+        return []
+    return [
+        ir.StringAttr(name).value for name in ir.ArrayAttr(root.attributes["ix.skip"])
+    ]
 
 
 def _run_upstream(op: Any, text: str) -> None:

@@ -5,11 +5,13 @@ A string is an upstream pass. A comment stands only where the order matters.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from ix.errors import InputError
+from ix.mlir import ir
 from ix.passes.cpu.kernel_object import LOWER
-from ix.passes.framework import Instrumentation, Stage
+from ix.passes.framework import Instrumentation, Pass, Stage
 from ix.passes.graph.cancel_movement import cancel_movement
 from ix.passes.graph.choose_layout import choose_layout
 from ix.passes.graph.decompose_attention import decompose_attention
@@ -33,7 +35,7 @@ from ix.passes.linalg.lower_to_linalg import lower_to_linalg
 from ix.passes.schedule.emit_loops import emit_loops
 from ix.passes.schedule.form_kernels import form_kernels
 
-__all__ = ["STAGES", "lower_to", "stages_through"]
+__all__ = ["GROUPS", "STAGES", "leave_out", "lower_to", "stages_through"]
 
 STAGES: tuple[Stage, ...] = (
     Stage("import", "a model → ix: as the importer wrote it", []),
@@ -80,6 +82,48 @@ STAGES: tuple[Stage, ...] = (
     Stage("loops", "kernels → loops and vectors on memrefs", [emit_loops]),
     Stage("llvm", "loops → llvm", [LOWER]),
 )
+
+GROUPS: dict[str, tuple[Pass, ...]] = {
+    "algebra": (simplify_algebra,),
+    "constants": (fold_constants, hoist_constants),
+    "fusion": (),  # a decision of ix-form-kernels
+    "layout": (fold_padding, choose_layout),
+    "movement": (cancel_movement,),
+    "recognition": (
+        recognize_softmax,
+        recognize_layer_norm,
+        recognize_rms_norm,
+        recognize_sigmoid,
+        recognize_gelu,
+        recognize_linear,
+        recognize_attention,
+        recognize_causal_mask,
+    ),
+    "weights": (fold_batch_norm, merge_sibling_matmuls),
+}
+"""What a program can be compiled without, to find out which part is at fault."""
+
+
+def leave_out(module: Any, groups: Iterable[str]) -> None:
+    """Marks a module to be compiled without some groups of `GROUPS`.
+
+    The marks are `ix.skip`, the names of passes, and `ix.unfused`.
+
+    Raises:
+        InputError: There is no such group.
+    """
+    names: list[str] = []
+    attributes = module.operation.attributes
+    for group in groups:
+        if group not in GROUPS:
+            raise InputError(
+                f"there is no group '{group}' of passes; groups: {', '.join(GROUPS)}"
+            )
+        names += [each.name for each in GROUPS[group]]
+        if group == "fusion":
+            attributes["ix.unfused"] = ir.UnitAttr.get(module.context)
+    with module.context:
+        attributes["ix.skip"] = ir.ArrayAttr.get(list(map(ir.StringAttr.get, names)))
 
 
 def stages_through(name: str) -> tuple[Stage, ...]:

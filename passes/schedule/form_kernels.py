@@ -7,7 +7,8 @@
 What shares a kernel is decided in `groups.py`. A kernel takes its tensors, then the
 sizes of what is dynamic (`ix.sizes` on a tensor argument: a size, or −1 − n for the
 n-th size argument). Kernels of equal text are one function. Reshapes stay in @main:
-they name memory. The decisions are kept as `ix.decisions` on the module.
+they name memory. The decisions are kept as `ix.decisions` on the module. In a module
+with the attribute `ix.unfused` each op is a kernel of its own.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ def form_kernels(module: Any) -> None:
     ops = [op.operation.opview for op in list(block.operations)[:-1]]
     terminator = block.operations[len(block.operations) - 1]
     returned = {n for v in terminator.operation.operands for n in memory_names(v)}
-    groups, records = form_groups(ops, sizes, ranges_of(module), returned)
+    fuse = "ix.unfused" not in module.operation.attributes
+    groups, records = form_groups(ops, sizes, ranges_of(module), returned, fuse=fuse)
     decisions = [_describe(record) for record in records]
     _Outliner(module, main, sizes, ops).run(groups)
     module.operation.attributes["ix.decisions"] = ir.StringAttr.get(

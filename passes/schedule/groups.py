@@ -14,11 +14,18 @@ their readers (prologues, views). Each decision leaves a record with a reason co
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from ix.mlir import defining_op, ir
+from ix.passes.schedule.access import (
+    is_identity,
+    matching_axes,
+    output_map,
+    reads,
+    reads_row,
+    reduces_last,
+)
 from ix.passes.schedule.structure import (
     extracted_tensors,
     is_cheap,
@@ -33,6 +40,9 @@ __all__ = ["Group", "Record", "form_groups"]
 
 WHOLE = ("cumprod", "cumsum", "scatter", "scatter_nd", "sort", "topk")
 """Families whose kernels have no epilogue."""
+
+MOST_OPS = 64
+"""Ops in a kernel: more gain nothing, and code is emitted by recursion over them."""
 
 
 @dataclass(eq=False)
@@ -91,14 +101,12 @@ class _Former:
 
     # Joining, in program order.
 
-    def place(self, op: Any) -> None:
+    def place(self, op: Any, *, fuse: bool) -> None:
         kind = kind_of(op)
         if kind == "alias":
             self._place_alias(op)
-        elif kind != "leaf":
-            candidate = self._best_candidate(op, kind)
-            if candidate is None:
-                self._start(op, kind)
+        elif kind != "leaf" and not (fuse and self._best_candidate(op, kind)):
+            self._start(op, kind)
 
     def _place_alias(self, op: Any) -> None:
         """A reshape that appends unit axes to a value a row stays with the row."""
@@ -121,7 +129,7 @@ class _Former:
         identity = tuple(range(len(shape)))
         if kind == "loop":
             group = Group([], shape)
-        elif kind == "reduce" and _reduces_last(op):
+        elif kind == "reduce" and reduces_last(op):
             domain = self._iteration_space(op)
             group = Group([], domain, rows=len(domain) - len(reduction_axes(op)))
             identity = None  # type: ignore[assignment]
@@ -169,6 +177,8 @@ class _Former:
             return "two-anchors", None
         if group.family in WHOLE:
             return "whole-result", None
+        if len(group.ops) >= MOST_OPS:
+            return "full-kernel", None
         if op.operation.name != "linalg.generic":
             return "other-domain", None
         if any(self.group_of.get(v) is group for v in extracted_tensors(op)):
@@ -185,7 +195,7 @@ class _Former:
     def _reduce_fits(self, op: Any, group: Group) -> str:
         if group.anchor is not None:
             return "reduction-of-product"
-        if not _reduces_last(op):
+        if not reduces_last(op):
             return "not-trailing"
         space = self._iteration_space(op)
         if space != group.domain:
@@ -193,13 +203,13 @@ class _Former:
         rows = len(space) - len(reduction_axes(op))
         if group.rows is not None and group.rows != rows:
             return "other-rows"
-        for value, map_ in _reads(op):
+        for value, map_ in reads(op):
             if self.group_of.get(value) is not group:
                 continue
             if group.axes[value] is None:
-                if not _reads_row(map_, rows):
+                if not reads_row(map_, rows):
                     return "other-domain"
-            elif not _is_identity(map_, len(space)):
+            elif not is_identity(map_, len(space)):
                 return "other-domain"
         return "same-row"
 
@@ -208,20 +218,20 @@ class _Former:
     ) -> tuple[str, tuple[int, ...] | None]:
         """Whether a parallel generic computes on the group's points; on which axes."""
         shape = self.sizes.shape(op.operation.results[0])
-        if not _is_identity(_output_map(op), len(shape)):
+        if not is_identity(output_map(op), len(shape)):
             return "other-domain", None
         row_value = group.rows is not None and self._is_row_shape(shape, group)
         axes: tuple[int, ...] | None = None
-        for value, map_ in _reads(op):
+        for value, map_ in reads(op):
             if self.group_of.get(value) is not group:
                 continue
             member = group.axes[value]
             if member is None:
                 assert group.rows is not None
-                if not _reads_row(map_, group.rows):
+                if not reads_row(map_, group.rows):
                     return "other-domain", None
                 continue
-            found = _matching_axes(map_, member, shape, group.domain)
+            found = matching_axes(map_, member, shape, group.domain)
             if found is None or (axes is not None and found != axes):
                 return "other-domain", None
             axes = found
@@ -247,12 +257,12 @@ class _Former:
 
     def _iteration_space(self, op: Any) -> tuple[Size, ...]:
         space: dict[int, Size] = {}
-        for value, map_ in _reads(op):
+        for value, map_ in reads(op):
             for axis, expr in enumerate(map_.results):
                 if isinstance(expr, ir.AffineDimExpr):
                     space[expr.position] = self.sizes.shape(value)[axis]
         output = op.operation.results[0]
-        for axis, expr in enumerate(_output_map(op).results):
+        for axis, expr in enumerate(output_map(op).results):
             if isinstance(expr, ir.AffineDimExpr):
                 space[expr.position] = self.sizes.shape(output)[axis]
         return tuple(space.get(d, 1) for d in range(len(op.iterator_types)))
@@ -299,6 +309,29 @@ class _Former:
         if any(v in returned for v in [*group.axes, *outputs]):
             self._record(group, group.ops[-1], False, "returned")
             return
+        readers = self._readers(group, outputs, reshapes)
+        if readers is None:
+            return
+        reason = "inlined-view" if views else "inlined-once"
+        for reader in readers:
+            refusal = ""
+            if not views and not self._read_once(group, outputs, reader, readers):
+                refusal = "read-often"
+            elif sum(map(_op_count, (group, reader))) > MOST_OPS:
+                refusal = "full-kernel"
+            if refusal:
+                self._record(group, reader.ops[0], False, refusal)
+                return
+        for reader in readers:
+            reader.inlined = [*group.ops, *group.inlined, *reshapes, *reader.inlined]
+            saved = 2 * sum(self._bytes(v) for v in group.axes)
+            self._record(group, reader.ops[0], True, reason, saved)
+        self.groups.remove(group)
+
+    def _readers(
+        self, group: Group, outputs: list[Any], reshapes: list[Any]
+    ) -> list[Group] | None:
+        """The groups that read a group's results; None if a reshape in memory does."""
         readers: list[Group] = []
         for value in outputs:
             for user in self._outside_users(value, group):
@@ -307,18 +340,9 @@ class _Former:
                 holders = self._holders(user)
                 if not holders:
                     self._record(group, user, False, "reshaped")
-                    return
+                    return None
                 readers += [r for r in holders if r not in readers]
-        reason = "inlined-view" if views else "inlined-once"
-        for reader in readers:
-            if not views and not self._read_once(group, outputs, reader, readers):
-                self._record(group, reader.ops[0], False, "read-often")
-                return
-        for reader in readers:
-            reader.inlined = [*group.ops, *group.inlined, *reshapes, *reader.inlined]
-            saved = 2 * sum(self._bytes(v) for v in group.axes)
-            self._record(group, reader.ops[0], True, reason, saved)
-        self.groups.remove(group)
+        return readers
 
     def _pads_a_window(self, group: Group) -> bool:
         """Whether a group only pads what convolutions read: they know their edges."""
@@ -392,65 +416,8 @@ class _Former:
         return self.sizes.shape(op.operation.results[0])
 
 
-def _reads(op: Any) -> Iterable[tuple[Any, Any]]:
-    return zip(op.inputs, [m.value for m in op.indexing_maps], strict=False)
-
-
-def _output_map(op: Any) -> Any:
-    return op.indexing_maps[len(list(op.inputs))].value
-
-
-def _reduces_last(op: Any) -> bool:
-    axes = reduction_axes(op)
-    count = len(op.iterator_types)
-    rows = count - len(axes)
-    return axes == list(range(rows, count)) and _reads_row(_output_map(op), rows)
-
-
-def _is_identity(map_: Any, rank: int) -> bool:
-    return [str(r) for r in map_.results] == [f"d{i}" for i in range(rank)]
-
-
-def _reads_row(map_: Any, rows: int) -> bool:
-    """Whether a map reads one value a row: (d0, …, d(rows−1)), then zeros."""
-    results = [str(r) for r in map_.results]
-    return results[:rows] == [f"d{i}" for i in range(rows)] and all(
-        r == "0" for r in results[rows:]
-    )
-
-
-def _matching_axes(
-    map_: Any,
-    member: tuple[int, ...],
-    shape: tuple[Size, ...],
-    domain: tuple[Size, ...],
-) -> tuple[int, ...] | None:
-    """The domain axis of each axis of an op that reads a member through `map_`.
-
-    None where the op does not visit each of the member's points exactly once.
-    """
-    axes: dict[int, int] = {}
-    units = []
-    for position, expr in enumerate(map_.results):
-        axis = member[position]
-        if isinstance(expr, ir.AffineDimExpr):
-            if expr.position in axes:
-                return None
-            axes[expr.position] = axis
-        elif str(expr) == "0" and domain[axis] == 1:
-            units.append(axis)
-        else:
-            return None
-    for d in range(len(shape)):
-        if d not in axes:
-            if shape[d] != 1 or not units:
-                return None
-            axes[d] = units.pop(0)
-    if len(axes) != len(domain) or any(
-        shape[d] != domain[axis] for d, axis in axes.items()
-    ):
-        return None
-    return tuple(axes[d] for d in range(len(shape)))
+def _op_count(group: Group) -> int:
+    return len(group.ops) + len(group.inlined)
 
 
 def form_groups(
@@ -458,6 +425,8 @@ def form_groups(
     sizes: Sizes,
     ranges: list[tuple[int, int]],
     returned: set[Any],
+    *,
+    fuse: bool = True,
 ) -> tuple[list[Group], list[Record]]:
     """Groups the ops of a function body.
 
@@ -466,14 +435,16 @@ def form_groups(
         sizes: Sizes of every tensor.
         ranges: Bounds of the declared dimensions.
         returned: The function's results.
+        fuse: Whether ops may share a group.
 
     Returns:
         The groups, in an order that respects their dependences, and the decisions.
     """
     former = _Former(ops, sizes, ranges)
     for op in ops:
-        former.place(op)
-    former.inline_all(returned)
+        former.place(op, fuse=fuse)
+    if fuse:
+        former.inline_all(returned)
     return _in_order(former.groups, former.group_of), former.records
 
 

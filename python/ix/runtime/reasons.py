@@ -15,6 +15,7 @@ REASONS = {
     "reduction-of-product": "a contraction's kernel sees a tile, not a whole row",
     "whole-result": "reads an op that gives its result as a whole, not point by point",
     "read-often": "is read more than once and costs more than a load",
+    "full-kernel": "the kernel has as many ops as a kernel may have",
     "returned": "is a result of the program",
     "reshaped": "is read through a reshape, which names memory",
     "permuted-lanes": "moves the last axis: the producer's vectors would be scattered",
