@@ -9,7 +9,7 @@ from typing import Any
 
 from ix.errors import CompileError
 from ix.passes.gpu.kernel import GpuCode
-from ix.passes.gpu.rules import attention, contraction, elementwise
+from ix.passes.gpu.rules import attention, contraction, elementwise, small_m
 from ix.passes.gpu.rules import row as block_row
 from ix.passes.gpu.threads import threads_of
 from ix.passes.schedule.kernel import Kernel
@@ -18,7 +18,13 @@ from ix.target import Target
 
 __all__ = ["ITEM_RULES", "RULES", "code_of"]
 
-RULES = (attention.apply, contraction.apply, block_row.apply, elementwise.apply)
+RULES = (
+    attention.apply,
+    small_m.apply,
+    contraction.apply,
+    block_row.apply,
+    elementwise.apply,
+)
 
 ITEM_RULES = (
     scan.apply,

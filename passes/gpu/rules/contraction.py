@@ -32,7 +32,7 @@ from ix.passes.schedule.rules.contraction import finish_outputs
 from ix.runtime.sizes import combine
 from ix.target import Target
 
-__all__ = ["apply"]
+__all__ = ["apply", "fused_multiply_add"]
 
 WIDTH = 4
 """Elements that a thread loads at once."""
@@ -145,7 +145,7 @@ class _TileCode:
             for i in range(rows):
                 for j in range(columns):
                     at = i * columns + j
-                    sums[at] = _fused(a[i], b[j], sums[at])
+                    sums[at] = fused_multiply_add(a[i], b[j], sums[at])
         return sums
 
     # The epilogue.
@@ -220,7 +220,7 @@ class _TileCode:
             scf.YieldOp([])
 
 
-def _fused(a: Any, b: Any, c: Any) -> Any:
+def fused_multiply_add(a: Any, b: Any, c: Any) -> Any:
     """a · b + c, rounded once where it is a float."""
     if isinstance(c.type, ir.IntegerType):
         return arith.addi(c, arith.muli(a, b))
