@@ -23,10 +23,10 @@ def compile_alu(instruction: Instruction, kernel: KernelCode) -> Step:
     Raises:
         UnsupportedInstruction: The ALU does not have it.
     """
-    operation = alu.lookup(instruction.opcode, instruction.modifiers)
+    sources = instruction.operands[1:]
+    operation = alu.lookup(instruction.opcode, instruction.modifiers, len(sources))
     if not instruction.operands:
         raise kernel.unsupported(instruction, "it has no operands")
-    sources = instruction.operands[1:]
     types = operation.sources
     if len(types) not in (len(sources), len(sources) + 1):
         raise kernel.unsupported(

@@ -22,7 +22,7 @@ from typing import cast
 from ix.emulator.outcome import Compile
 from ix.emulator.syntax import Instruction
 
-__all__ = ["MODULES", "alignment_of", "compile_of"]
+__all__ = ["MODULES", "alignment_of", "compile_of", "patience_of"]
 
 _MODULES = {
     "moves": "mov cvta isspacep mapa getctarank",
@@ -47,6 +47,7 @@ MODULES = {
     for name in names.split()
 }
 _WARPGROUP = 128  # threads
+_POLL = 400  # steps
 
 
 def compile_of(instruction: Instruction) -> Compile | None:
@@ -68,3 +69,11 @@ def alignment_of(instruction: Instruction) -> int:
     if instruction.opcode == "bar" and not instruction.has("warp"):
         return 32
     return 32 if instruction.has("aligned") else 1
+
+
+def patience_of(instruction: Instruction) -> int:
+    """The steps that an instruction takes from its group's turn, if it may poll."""
+    polls = instruction.opcode == "atom" or (
+        instruction.opcode == "ld" and instruction.has("volatile", "relaxed", "acquire")
+    )
+    return _POLL if polls or instruction.has("test_wait") else 0

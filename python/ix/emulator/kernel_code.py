@@ -52,6 +52,8 @@ class Compiled:
     predicate:  index of the predicate register, or -1
     target:     index of the instruction that a `bra` goes to, or -1
     aligned:    how many threads must execute it together: 1, 32 or 128
+    patience:   steps by which it shortens the turn of a group: what polls memory may
+                wait for threads that do not run meanwhile
     """
 
     instruction: Instruction
@@ -60,6 +62,7 @@ class Compiled:
     negated: bool = False
     target: int = -1
     aligned: int = 1
+    patience: int = 0
 
 
 class KernelCode:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from ix.emulator.alu_steps import compile_alu
 from ix.emulator.errors import UnsupportedInstruction
-from ix.emulator.instruction_table import alignment_of, compile_of
+from ix.emulator.instruction_table import alignment_of, compile_of, patience_of
 from ix.emulator.kernel_code import Compiled, KernelCode
 from ix.emulator.syntax import (
     Function,
@@ -121,7 +121,12 @@ def _step(name: str, operands: tuple[Operand, ...], line: int) -> Instruction:
 
 
 def _compile(kernel: KernelCode, instruction: Instruction) -> Compiled:
-    compiled = Compiled(instruction, None, aligned=alignment_of(instruction))
+    compiled = Compiled(
+        instruction,
+        None,
+        aligned=alignment_of(instruction),
+        patience=patience_of(instruction),
+    )
     if instruction.predicate is not None:
         compiled.predicate = kernel.register(instruction.predicate.register)
         compiled.negated = instruction.predicate.negated

@@ -64,7 +64,7 @@ class Scheduler:
         self.on_idle: list[Callable[[], bool]] = []
         self.woken = False
         self._missing: Array | None = None
-        self._rotation = 0
+        self._resting: Array | None = None
 
     # What instructions use
 
@@ -118,7 +118,8 @@ class Scheduler:
             ready = self._some_warps(ready)
             quantum = int(self.random.integers(1, 64))
         pcs = self.pcs
-        pc = self._choose(pcs[ready] if not ready.all() else pcs)
+        ready = self._rotated(ready)
+        pc = int(pcs.min() if ready.all() else pcs[ready].min())
         # The warps of a warpgroup come together, whoever of them was chosen.
         meets = self.code[pc].aligned > WARP
         mask = (runnable if meets else ready) & (pcs == pc)
@@ -126,7 +127,8 @@ class Scheduler:
         others = pcs[runnable & ~mask] if count < len(mask) else pcs[:0]
         ahead = others[others > pc]
         limit = int(ahead.min()) if ahead.size else _NEVER
-        stop = self.steps + quantum if others.size or self.blocked.any() else _NEVER
+        is_alone = not (others.size or self.blocked.any())
+        stop = self.step_limit + 1 if is_alone else self.steps + quantum
         whole = None if count == len(mask) else mask
         active = Active(len(mask), whole, count, count == self.live_count)
         before = self.steps
@@ -141,14 +143,13 @@ class Scheduler:
                 int(np.argmax(~self.exited)),
             )
 
-    def _choose(self, pcs: Array) -> int:
-        """The lowest instruction; another in turn when the lowest seems to spin."""
-        lowest = int(pcs.min())
-        if not self._rotation:
-            return lowest
-        different = np.unique(pcs)
-        turn, self._rotation = self._rotation, 0
-        return int(different[turn % len(different)])
+    def _rotated(self, ready: Array) -> Array:
+        """The threads that are ready, without those that have just run for long."""
+        resting, self._resting = self._resting, None
+        if resting is None:
+            return ready
+        others = ready & ~resting
+        return others if others.any() else ready
 
     def _some_warps(self, ready: Array) -> Array:
         """A random half of the warps that can run."""
@@ -189,20 +190,21 @@ class Scheduler:
             else:
                 assert compiled.step is not None
                 threads[pc] += current.count
+                stop -= compiled.patience
                 outcome = compiled.step(batch, current)
                 if outcome is not None:
                     self._settle(outcome, active, current, pc)
                     return
                 pc += 1
             if pc >= limit or self.steps >= stop or self.woken:
-                self._leave(active, pc, stop)
+                self._leave(active, pc, self.steps >= stop)
                 return
 
-    def _leave(self, active: Active, pc: int, stop: int) -> None:
+    def _leave(self, active: Active, pc: int, has_run_long: bool) -> None:
         """Stops a group before an instruction, for others to run."""
         self._go(active, pc)
-        if self.random is None and self.steps >= stop:
-            self._rotation = self.steps // _QUANTUM
+        if self.random is None and has_run_long:
+            self._resting = active.full_mask
 
     def _go(self, active: Active, pc: int) -> None:
         if active.mask is None:
