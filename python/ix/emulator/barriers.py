@@ -31,6 +31,7 @@ class Phase:
     waiting:  those of them that wait for it
     expected: how many threads complete it; None for all that live
     values:   the predicates of `.red`
+    clock:    for the race detector: what those that do not wait knew as they arrived
     """
 
     arrived: Array
@@ -38,6 +39,7 @@ class Phase:
     expected: int | None
     values: Array
     finish: Finish | None = None
+    clock: Array | None = None
 
 
 @dataclass(slots=True)
@@ -110,9 +112,8 @@ class Barriers:
         """Ends a phase: orders its warps and wakes who waits."""
         phase, batch = self.phases.pop(key), self.batch
         first = key[0] * batch.cta_warps
-        arrived = np.unique(np.flatnonzero(phase.arrived) // WARP) + first
         waiting = np.unique(np.flatnonzero(phase.waiting) // WARP) + first
-        batch.race.join(arrived, waiting)
+        batch.race.join(waiting, phase.clock)
         if phase.finish is not None:
             mask = np.zeros(batch.threads, np.bool_)
             mask[self.slice(key[0])] = phase.waiting
@@ -164,6 +165,10 @@ def compile_barrier(instruction: Instruction, kernel: KernelCode) -> Step:
                 phase.finish = finish
             if waits:
                 phase.waiting |= mask
+            else:
+                warps = np.unique(np.flatnonzero(mask) // WARP)
+                first = key[0] * batch.cta_warps
+                phase.clock = batch.race.arrive(phase.clock, warps + first)
             if barriers.is_complete(key):
                 barriers.complete(key)
             elif waits:

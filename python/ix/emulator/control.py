@@ -29,8 +29,6 @@ from ix.emulator.types import bytes_of, dtype_of
 
 __all__ = ["INSTRUCTIONS", "CallStack"]
 
-_MAX_DEPTH = 64  # calls
-
 
 class CallStack:
     """Return points of each thread, and the bytes that calls pass.
@@ -41,9 +39,10 @@ class CallStack:
         bytes: (threads, size): arguments or results.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, functions: int) -> None:
+        # Without recursion, calls nest no deeper than there are functions.
         self.depth = np.zeros(threads, np.int64)
-        self.returns = np.zeros((_MAX_DEPTH, threads), np.int64)
+        self.returns = np.zeros((functions, threads), np.int64)
         self.bytes = np.zeros((threads, 256), np.uint8)
 
     @staticmethod
@@ -51,7 +50,8 @@ class CallStack:
         """The call stack of a batch."""
         found = batch.extensions.get("calls")
         if found is None:
-            found = batch.extensions["calls"] = CallStack(batch.threads)
+            found = CallStack(batch.threads, len(batch.kernel.functions))
+            batch.extensions["calls"] = found
         assert isinstance(found, CallStack)
         return found
 
@@ -130,13 +130,6 @@ def compile_call(instruction: Instruction, kernel: KernelCode) -> Step:
         for copy in copies:
             copy.pass_in(batch, stack, active)
         depth = stack.depth[lanes]
-        if int(depth.max()) >= _MAX_DEPTH:
-            raise batch.error(
-                OutOfBoundsError,
-                f"needs at most {_MAX_DEPTH} nested calls, but there are more; "
-                "turn the recursion into a loop",
-                lanes[0],
-            )
         stack.returns[depth, lanes] = back
         stack.depth[lanes] = depth + 1
         if read is None:

@@ -54,15 +54,24 @@ def _callees_first(module: Module, entry: Function) -> list[Function]:
     """The entry and all defined functions that it may reach, callees before callers.
 
     A function whose address is taken anywhere counts as reachable.
+
+    Raises:
+        UnsupportedInstruction: A function may call itself: its registers and variables
+            exist once for each thread.
     """
     ordered: list[Function] = []
     seen: set[str] = set()
 
-    def visit(function: Function) -> None:
+    def visit(function: Function, callers: tuple[str, ...] = ()) -> None:
         seen.add(function.name)
         for name in _named_functions(module, function):
+            if name in (function.name, *callers):
+                raise UnsupportedInstruction(
+                    f"kernel '{entry.name}', PTX line {function.line}: '.func' needs "
+                    f"no recursion, but '{name}' calls itself; turn it into a loop"
+                )
             if name not in seen:
-                visit(module.functions[name])
+                visit(module.functions[name], (*callers, function.name))
         ordered.append(function)
 
     visit(entry)

@@ -86,11 +86,18 @@ class RaceDetector:
 
     # Barriers
 
-    def join(self, arrived: Array, waiting: Array) -> None:
-        """A barrier: warps that wait learn what those that arrived know."""
-        if self.enabled and len(arrived):
-            self.clocks.join(arrived, waiting)
-            self.syncs.join(arrived, waiting)
+    def arrive(self, clock: Array | None, warps: Array) -> Array | None:
+        """Warps arrive at a barrier without waiting; what all who did so know."""
+        if self.enabled:
+            for warp in warps.tolist():
+                clock = self.clocks.release(clock, warp)
+        return clock
+
+    def join(self, warps: Array, clock: Array | None) -> None:
+        """A barrier completes for warps that wait; `clock` is of those that do not."""
+        if self.enabled and len(warps):
+            self.clocks.join(warps, clock)
+            self.syncs.join(warps)
 
     def join_ctas(self) -> None:
         """A barrier of all warps in every CTA of the batch."""

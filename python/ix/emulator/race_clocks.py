@@ -85,11 +85,13 @@ class Clocks:
         """Warps acquire what clocks (2, columns) say."""
         self.known[warps] = np.maximum(self.known[warps], self.fit(clocks))
 
-    def join(self, arrived: Array, waiting: Array) -> None:
-        """A barrier: who waits learns what all who arrived know."""
-        clocks = self.known[arrived].max(0)
-        self.learn(waiting, clocks)
-        self.tick(arrived)
+    def join(self, warps: Array, clock: Array | None) -> None:
+        """A barrier: warps learn what all of them know, and what a clock says."""
+        clocks = self.known[warps].max(0)
+        if clock is not None:
+            clocks = np.maximum(clocks, self.fit(clock))
+        self.learn(warps, clocks)
+        self.tick(warps)
 
     def join_ctas(self) -> None:
         """A barrier in every CTA of the batch, of all its warps."""

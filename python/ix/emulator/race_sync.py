@@ -144,16 +144,16 @@ class Syncs:
 
     # Barriers
 
-    def join(self, arrived: Array, waiting: Array) -> None:
+    def join(self, warps: Array) -> None:
         """A barrier: what is known of other clusters spreads as well."""
         if not self._foreign:
             return
         together: Knowledge = {}
-        for warp in arrived.tolist():
+        for warp in warps.tolist():
             for cluster, clocks in self._foreign.get(warp, {}).items():
                 together[cluster] = self._merged(together.get(cluster), clocks)
         if together:
-            for warp in waiting.tolist():
+            for warp in warps.tolist():
                 self._acquire(warp, together)
 
     def join_ctas(self) -> None:
@@ -163,7 +163,7 @@ class Syncs:
         warps = self.batch.cta_warps
         for cta in range(self.batch.ctas):
             own = np.arange(cta * warps, (cta + 1) * warps)
-            self.join(own, own)
+            self.join(own)
 
     def arrive_cluster(self, warps: Array) -> None:
         """Warps arrive at the barrier of their cluster."""
