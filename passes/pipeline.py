@@ -12,6 +12,7 @@ from ix.errors import InputError
 from ix.mlir import ir
 from ix.passes.cpu.kernel_object import LOWER
 from ix.passes.framework import Instrumentation, Pass, Stage
+from ix.passes.gpu.merge_launches import merge_launches
 from ix.passes.graph.cancel_movement import cancel_movement
 from ix.passes.graph.choose_layout import choose_layout
 from ix.passes.graph.decompose_attention import decompose_attention
@@ -77,7 +78,11 @@ STAGES: tuple[Stage, ...] = (
     Stage("precision", "ix → ix: a number format for each op", []),
     Stage("sparsity", "ix → ix: a sparse encoding for each weight that has one", []),
     Stage("linalg", "ix → linalg on tensors", [lower_to_linalg, "cse", "canonicalize"]),
-    Stage("schedule", "linalg → kernels, one function each", [form_kernels]),
+    Stage(
+        "schedule",
+        "linalg → kernels, one function each",
+        [form_kernels, merge_launches],
+    ),
     # The compiler itself lowers kernel by kernel from here on (compile_program.py).
     Stage("loops", "kernels → loops and vectors on memrefs", [emit_loops]),
     Stage("llvm", "loops → llvm", [LOWER]),

@@ -9,7 +9,13 @@ from typing import Any
 
 from ix.errors import CompileError
 from ix.passes.gpu.kernel import GpuCode
-from ix.passes.gpu.rules import attention, contraction, elementwise, small_m
+from ix.passes.gpu.rules import (
+    attention,
+    contraction,
+    elementwise,
+    product_rows,
+    small_m,
+)
 from ix.passes.gpu.rules import row as block_row
 from ix.passes.gpu.threads import threads_of
 from ix.passes.schedule.kernel import Kernel
@@ -20,6 +26,7 @@ __all__ = ["ITEM_RULES", "RULES", "code_of"]
 
 RULES = (
     attention.apply,
+    product_rows.apply,
     small_m.apply,
     contraction.apply,
     block_row.apply,

@@ -76,19 +76,71 @@ class GpuFrame:
 
     inputs, outputs: Buffers, memrefs of the tensors' shapes in storage types.
     scratch: memref of bytes in global memory, of all blocks.
+    sizes: Values of the kernel's size arguments.
     block, thread: Numbers of the block in the grid, and of the thread in its block.
     elemental: Computes elements of the kernel's tensors; inputs are bound.
     body: The gpu.module's block, for shared memory.
+    arguments: The kernel's arguments for inputs, then outputs.
     """
 
     kernel: Kernel
     inputs: list[Any]
     outputs: list[Any]
     scratch: Any
+    sizes: list[Any]
     block: Any
     thread: Any
     elemental: Elemental
     body: Any
+    arguments: list[Any]
+
+    @staticmethod
+    def of(
+        kernel: Kernel,
+        arguments: Sequence[Any],
+        scratch: Any,
+        sizes: list[Any],
+        ids: tuple[Any, Any],
+        lanes: int,
+        body: Any,
+    ) -> GpuFrame:
+        """A frame whose buffers are these arguments; ids: the block and the thread."""
+        emitter = SizeEmitter(sizes)
+        elemental = Elemental(kernel.sizes, emitter, lanes, aligned=ALIGNMENT)
+        emitter.math = elemental.math
+        tensors = [*kernel.inputs, *kernel.outputs]
+        buffers = [
+            buffer_of(argument, value, kernel, elemental)
+            for argument, value in zip(arguments, tensors, strict=True)
+        ]
+        inputs, outputs = buffers[: len(kernel.inputs)], buffers[len(kernel.inputs) :]
+        for value, buffer in zip(kernel.inputs, inputs, strict=True):
+            elemental.bind_buffer(value, buffer)
+        return GpuFrame(
+            kernel,
+            inputs,
+            outputs,
+            scratch,
+            sizes,
+            *ids,
+            elemental,
+            body,
+            list(arguments),
+        )
+
+    def part(
+        self, kernel: Kernel, buffers: Sequence[Any], lanes: int | None = None
+    ) -> GpuFrame:
+        """A frame for a part of this kernel, on some of its arguments."""
+        return GpuFrame.of(
+            kernel,
+            buffers,
+            self.scratch,
+            self.sizes,
+            (self.block, self.thread),
+            lanes or self.elemental.math.lanes,
+            self.body,
+        )
 
     @property
     def math(self) -> Any:
@@ -198,29 +250,13 @@ def build_kernel(
         bits = index_bits(kernel, blocks)
         module, body, function = open_kernel(kernel, threads, scratch_bytes, bits)
         index = ir.IndexType.get()
-        tensors = [*kernel.inputs, *kernel.outputs]
+        count = len(kernel.inputs) + len(kernel.outputs)
         with ir.InsertionPoint(function.add_entry_block()):
             arguments = list(function.entry_block.arguments)
-            first = len(tensors) + 1
-            sizes = [arith.index_cast(index, a) for a in arguments[first:]]
-            emitter = SizeEmitter(sizes)
-            elemental = Elemental(kernel.sizes, emitter, lanes, aligned=ALIGNMENT)
-            emitter.math = elemental.math
-            buffers = [
-                buffer_of(argument, value, kernel, elemental)
-                for argument, value in zip(arguments, tensors, strict=False)
-            ]
-            for value, buffer in zip(kernel.inputs, buffers, strict=False):
-                elemental.bind_buffer(value, buffer)
-            frame = GpuFrame(
-                kernel,
-                buffers[: len(kernel.inputs)],
-                buffers[len(kernel.inputs) :],
-                arguments[len(tensors)],
-                gpu.block_id(gpu.Dimension.x),
-                gpu.thread_id(gpu.Dimension.x),
-                elemental,
-                body,
+            sizes = [arith.index_cast(index, a) for a in arguments[count + 1 :]]
+            ids = gpu.block_id(gpu.Dimension.x), gpu.thread_id(gpu.Dimension.x)
+            frame = GpuFrame.of(
+                kernel, arguments[:count], arguments[count], sizes, ids, lanes, body
             )
             emit(frame)
             gpu.ReturnOp([])

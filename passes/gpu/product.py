@@ -9,17 +9,18 @@ neighbouring threads write neighbouring elements; for that the inputs may change
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ix.mlir import ir
+from ix.passes.gpu.kernel import GpuFrame
 from ix.passes.schedule.kernel import Kernel
 from ix.passes.schedule.rules.row import iteration_space
 from ix.passes.schedule.structure import kind_of, reduction_axes
 from ix.runtime.sizes import Size, bounds, product
 
-__all__ = ["Product", "Side"]
+__all__ = ["Product", "ProductPlan", "Side"]
 
 
 @dataclass(frozen=True)
@@ -132,3 +133,29 @@ def _extension(anchor: Any, number: int) -> Any:
     (use,) = list(argument.uses)
     op = use.owner.opview
     return op if op.operation.name.startswith("arith.ext") else None
+
+
+@dataclass(frozen=True)
+class ProductPlan:
+    """How a rule cuts a product into blocks, and what a block does.
+
+    Blocks are counted along columns first, then rows, then the batch.
+
+    product: What is computed.
+    family: The rule's name.
+    blocks, threads: The grid, and threads of a block.
+    rows, columns: Of the result, for a block.
+    lanes: Elements of the vectors that a thread loads and stores.
+    flops: Arithmetic of one launch at the upper bounds.
+    emit: Emits the code of one thread.
+    """
+
+    product: Product
+    family: str
+    blocks: Size
+    threads: int
+    rows: int
+    columns: int
+    lanes: int
+    flops: int
+    emit: Callable[[GpuFrame], None]

@@ -17,6 +17,7 @@ from ix.mlir import arith, func, gpu, ir, memref, scf
 from ix.passes.gpu.kernel import GpuCode, index_bits, open_kernel
 from ix.passes.schedule.index import IndexMath
 from ix.passes.schedule.kernel import Kernel, KernelCode, SizeEmitter
+from ix.runtime.plan import COUNTER_BYTES
 from ix.runtime.sizes import Size, combine
 
 __all__ = ["threads_of"]
@@ -37,6 +38,7 @@ def threads_of(kernel: Kernel, code: KernelCode) -> GpuCode:
         allowed = max(SCRATCH_BYTES // (padded * threads), 1)
         blocks = combine("min", blocks, allowed)
     scratch = padded * threads * kernel.most(blocks)
+    scratch += COUNTER_BYTES if padded else 0
     with kernel.function.operation.location:
         bits = index_bits(kernel, code.items, scratch)
         module, holder, function = open_kernel(kernel, threads, scratch, bits)
@@ -89,6 +91,7 @@ def _emit(
     scratch = arguments[buffers]
     if kind.shape[0] > 1:
         offset = arith.muli(here, math.value(padded))
+        offset = arith.addi(offset, math.value(COUNTER_BYTES))
         scratch = memref.view(kind, scratch, offset, [])
     one = math.value(1)
     loop = scf.ForOp(here, items, step, [])

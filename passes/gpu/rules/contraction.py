@@ -20,7 +20,7 @@ from typing import Any
 
 from ix.mlir import arith, gpu, ir, math, memref, scf, vector
 from ix.passes.gpu.kernel import GpuCode, GpuFrame, build_kernel
-from ix.passes.gpu.product import Product, Side
+from ix.passes.gpu.product import Product, ProductPlan, Side
 from ix.passes.gpu.tile_shape import TileShape, choose_tile
 from ix.passes.schedule import storage
 from ix.passes.schedule.body import clone_op, widen
@@ -32,7 +32,7 @@ from ix.passes.schedule.rules.contraction import finish_outputs
 from ix.runtime.sizes import combine
 from ix.target import Target
 
-__all__ = ["apply", "fused_multiply_add"]
+__all__ = ["apply", "build_product", "fused_multiply_add", "plan_of"]
 
 WIDTH = 4
 """Elements that a thread loads at once."""
@@ -42,31 +42,47 @@ BANKS = 32
 
 def apply(kernel: Kernel, target: Target) -> GpuCode | None:
     """Takes kernels whose anchor multiplies two inputs and adds."""
-    product_ = Product.of(kernel)
-    if product_ is None:
+    plan = plan_of(kernel)
+    return None if plan is None else build_product(kernel, plan)
+
+
+def plan_of(kernel: Kernel) -> ProductPlan | None:
+    """How the rule computes a kernel; None where it does not apply."""
+    product = Product.of(kernel)
+    if product is None:
         return None
     rows, columns, batch, depth = (
-        kernel.most(product_.size(loops))
-        for loops in (
-            product_.rows,
-            product_.columns,
-            product_.batch,
-            product_.depth,
-        )
+        kernel.most(product.size(loops))
+        for loops in (product.rows, product.columns, product.batch, product.depth)
     )
     tile = choose_tile(rows, columns, batch)
-    blocks = combine("mul", product_.size(product_.batch), 1)
-    for loops, step in ((product_.rows, tile.rows), (product_.columns, tile.columns)):
-        size = combine("add", product_.size(loops), step - 1)
+    blocks = product.size(product.batch)
+    for loops, step in ((product.rows, tile.rows), (product.columns, tile.columns)):
+        size = combine("add", product.size(loops), step - 1)
         blocks = combine("mul", blocks, combine("div", size, step))
-    return build_kernel(
-        kernel,
-        lambda frame: _TileCode(kernel, product_, tile, frame).emit(),
-        family="conv" if product_.windows else "matmul",
+    return ProductPlan(
+        product,
+        family="conv" if product.windows else "matmul",
         blocks=blocks,
         threads=tile.threads,
+        rows=tile.rows,
+        columns=tile.columns,
         lanes=WIDTH,
         flops=2 * rows * columns * batch * depth,
+        emit=lambda frame: _TileCode(kernel, product, tile, frame).emit(),
+    )
+
+
+def build_product(kernel: Kernel, plan: ProductPlan) -> GpuCode:
+    """The kernel of a product alone."""
+    return build_kernel(
+        kernel,
+        plan.emit,
+        family=plan.family,
+        blocks=plan.blocks,
+        threads=plan.threads,
+        lanes=plan.lanes,
+        flops=plan.flops,
     )
 
 

@@ -38,7 +38,7 @@ from ix.passes.schedule.rules.row import Row
 from ix.runtime.sizes import bounds, combine, product
 from ix.target import Target
 
-__all__ = ["apply"]
+__all__ = ["RowCode", "RowShape", "apply", "row_of", "row_width"]
 
 REGISTER_ELEMENTS = 16
 """Elements of a row that a thread keeps in registers, for each tensor of the kernel."""
@@ -50,29 +50,42 @@ BLOCK = 128
 
 def apply(kernel: Kernel, target: Target) -> GpuCode | None:
     """Takes kernels of family `row` whose rows are never empty."""
+    row = row_of(kernel, target)
+    if row is None:
+        return None
+    width = row_width(kernel, row)
+    return _code(kernel, row, width) or _code(kernel, row, 1)
+
+
+def row_of(kernel: Kernel, target: Target) -> Row | None:
+    """The phases of a kernel's rows; None for rows that may be empty, or no rows."""
     if kernel.family != "row":
         return None
     row = Row(kernel, target)
     inner = product(row.domain[row.rows :])
     if not row.vectors or bounds(inner, kernel.ranges)[0] < 1:
         return None
+    return row
+
+
+def row_width(kernel: Kernel, row: Row) -> int:
+    """Elements of the widest vector that a row is a whole number of."""
     bits = max(element_bits(v) for v in [*kernel.inputs, *kernel.outputs])
     width = 8 * ALIGNMENT // bits
     last = row.domain[-1]
-    if not (isinstance(last, int) and last > 0 and last % width == 0):
-        width = 1
-    return _code(kernel, row, width) or _code(kernel, row, 1)
+    whole = isinstance(last, int) and last > 0 and last % width == 0
+    return width if whole else 1
 
 
 def _code(kernel: Kernel, row: Row, width: int) -> GpuCode | None:
     """The kernel, or None where its vectors would fall into single accesses."""
-    shape = _Shape.of(kernel, row, width)
+    shape = RowShape.of(kernel, row, width)
     rows = product(row.domain[: row.rows])
     frames: list[GpuFrame] = []
 
     def emit(frame: GpuFrame) -> None:
         frames.append(frame)
-        _RowCode(kernel, row, shape, frame).emit()
+        RowCode(kernel, row, shape, frame).emit()
 
     elements = kernel.most(product(row.domain))
     code = build_kernel(
@@ -88,7 +101,7 @@ def _code(kernel: Kernel, row: Row, width: int) -> GpuCode | None:
 
 
 @dataclass(frozen=True)
-class _Shape:
+class RowShape:
     """How threads share rows.
 
     threads: Threads of one row.
@@ -103,51 +116,61 @@ class _Shape:
     width: int
 
     @staticmethod
-    def of(kernel: Kernel, row: Row, width: int) -> _Shape:
+    def of(kernel: Kernel, row: Row, width: int, block: int | None = None) -> RowShape:
+        """The shape for a kernel of its own, or for a block of so many threads."""
         vectors = -(-kernel.most(product(row.domain[row.rows :])) // width)
         each = REGISTER_ELEMENTS // width
         threads = 4
         while threads < WARP and threads < vectors:
             threads *= 2
-        while threads < MAX_THREADS and threads * max(each, 1) < vectors:
+        most = block or MAX_THREADS
+        while threads < most and threads * max(each, 1) < vectors:
             threads *= 2
         steps = -(-vectors // threads)
         if steps > max(2 * each, 1):
             steps = 0
-        return _Shape(threads, max(BLOCK // threads, 1), steps, width)
+        return RowShape(threads, max((block or BLOCK) // threads, 1), steps, width)
 
 
-class _RowCode:
+class RowCode:
     """Emits the code of one thread."""
 
     def __init__(
-        self, kernel: Kernel, row: Row, shape: _Shape, frame: GpuFrame
+        self, kernel: Kernel, row: Row, shape: RowShape, frame: GpuFrame
     ) -> None:
         self.kernel, self.row, self.shape, self.frame = kernel, row, shape, frame
         self.elemental, self.math = frame.elemental, frame.math
         self.threads = Threads(frame, shape.threads, shape.rows)
         math = frame.math
         self.lane = math.compute("mod", frame.thread, shape.threads)
-        in_block = math.compute("div", frame.thread, shape.threads)
-        first = math.compute("mul", frame.block, shape.rows)
-        self.number = math.compute("add", first, in_block)
+        self.in_block = math.compute("div", frame.thread, shape.threads)
         self.inner = [self.elemental.base(s) for s in row.domain[row.rows :]]
         self.length = self.elemental.base(product(row.domain[row.rows :]))
         self.lanes = Lanes(shape.width, shape.width)
 
     def emit(self) -> None:
-        """All phases of the row, then its outputs."""
+        """The rows of the block of a kernel of its own."""
+        first = self.math.compute("mul", self.frame.block, self.shape.rows)
+        self.emit_rows(first, self.shape.rows > 1)
+
+    def emit_rows(self, first: Any, beyond: bool) -> None:
+        """All phases of a row for each group of threads, then its outputs.
+
+        Args:
+            first: The row of the block's first threads.
+            beyond: Whether a group may lie beyond the last row.
+        """
         row, math = self.row, self.math
         rows = self.elemental.base(product(row.domain[: row.rows]))
+        number = math.compute("add", first, self.in_block)
         exists = None
-        if self.shape.rows > 1:
+        if beyond:
             # A thread beyond the last row computes the last one again: shuffles need
             # whole warps. It stores nothing.
-            exists = self._below(self.number, rows)
-            last = math.compute("sub", rows, 1)
-            self.number = math.compute("min", self.number, last)
+            exists = self._below(number, rows)
+            number = math.compute("min", number, math.compute("sub", rows, 1))
         sizes = [self.elemental.base(s) for s in row.domain[: row.rows]]
-        outer = math.delinearize(Index(self.number), sizes)
+        outer = math.delinearize(Index(number), sizes)
         for reductions, row_ops in row.phases:
             if reductions:
                 self._reduce(outer, reductions)

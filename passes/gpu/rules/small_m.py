@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ix.mlir import arith, gpu, ir, memref, scf, vector
-from ix.passes.gpu.kernel import GpuCode, GpuFrame, build_kernel
-from ix.passes.gpu.product import Product, Side
-from ix.passes.gpu.rules.contraction import fused_multiply_add
+from ix.passes.gpu.kernel import GpuCode, GpuFrame
+from ix.passes.gpu.product import Product, ProductPlan, Side
+from ix.passes.gpu.rules.contraction import build_product, fused_multiply_add
 from ix.passes.gpu.tile_shape import BUSY_BLOCKS
 from ix.passes.schedule import storage
 from ix.passes.schedule.body import clone_op, widen
@@ -31,7 +31,7 @@ from ix.passes.schedule.rules.contraction import finish_outputs
 from ix.runtime.sizes import combine
 from ix.target import Target
 
-__all__ = ["apply"]
+__all__ = ["apply", "plan_of"]
 
 MOST_ROWS = 16
 LEAST_DEPTH = 64
@@ -47,6 +47,12 @@ UNROLL = 4
 
 def apply(kernel: Kernel, target: Target) -> GpuCode | None:
     """Takes products of up to 16 rows whose right input is contiguous along columns."""
+    plan = plan_of(kernel)
+    return None if plan is None else build_product(kernel, plan)
+
+
+def plan_of(kernel: Kernel) -> ProductPlan | None:
+    """How the rule computes a kernel; None where it does not apply."""
     product = Product.of(kernel)
     if product is None or product.windows or product.right.along_depth(product.depth):
         return None
@@ -62,14 +68,16 @@ def apply(kernel: Kernel, target: Target) -> GpuCode | None:
     width = 4 if wide and batch * columns // (WARP * 4) >= BUSY_BLOCKS else 1
     step = WARP * width
     tiles = combine("div", combine("add", size, step - 1), step)
-    return build_kernel(
-        kernel,
-        lambda frame: SmallRows(kernel, product, frame, rows, width).emit(),
+    return ProductPlan(
+        product,
         family="small_m",
         blocks=combine("mul", product.size(product.batch), tiles),
         threads=THREADS,
+        rows=MOST_ROWS,
+        columns=step,
         lanes=4,
         flops=2 * rows * columns * batch * depth,
+        emit=lambda frame: SmallRows(kernel, product, frame, rows, width).emit(),
     )
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from ix.errors import RuntimeFailure
 from ix.runtime.device import Device
 from ix.runtime.executable import InputCheck, output_maker, refuse_count
-from ix.runtime.plan import ALIGNMENT, Launch, Plan
+from ix.runtime.plan import ALIGNMENT, COUNTER_BYTES, Launch, Plan
 from ix.runtime.sizes import evaluate
 
 __all__ = ["DeviceExecutable"]
@@ -55,6 +55,8 @@ class DeviceExecutable:
         self._closed = False
         self._arena = device.allocate(max(plan.arena_bytes, ALIGNMENT))
         self._scratch = device.allocate(max(plan.scratch_bytes, ALIGNMENT))
+        counters = min(plan.scratch_bytes, COUNTER_BYTES)
+        device.upload(self._scratch, np.zeros(counters, np.uint8))
         self._constants = [self._uploaded(array) for array in constants]
 
     def __call__(self, *arrays: Any) -> list[np.ndarray[Any, Any]]:

@@ -16,13 +16,25 @@ from typing import Any
 
 from ix.runtime.sizes import Size, from_json
 
-__all__ = ["Constant", "Decision", "Dim", "Kernel", "Launch", "Plan", "Tensor"]
+__all__ = [
+    "COUNTER_BYTES",
+    "Constant",
+    "Decision",
+    "Dim",
+    "Kernel",
+    "Launch",
+    "Plan",
+    "Tensor",
+]
 
 ENTRY = "ix_entry"
 """Symbol of the entry: void(ptr pool, ptr buffers, ptr dims)."""
 
 ALIGNMENT = 64
 """Alignment of every buffer that ix allocates, in bytes: a cache line."""
+
+COUNTER_BYTES = 1 << 16
+"""On a GPU, the first bytes of scratch: 0 before each launch, and again after it."""
 
 
 @dataclass(frozen=True)
