@@ -96,7 +96,9 @@ class _Merger:
         place = {v: f"a{n}" for n, v in enumerate(tensors)}
         wires = [place.get(v, "r") for v in [*_tensors(first), *_tensors(second)]]
         name = f"{_callee(first)}_{_callee(second)}"
-        if wires != [f"a{n}" for n in range(len(tensors) + 1)]:
+        own = len(_tensors(first))
+        usual = [f"a{n}" for n in range(len(tensors))]
+        if wires != [*usual[:own], "r", *usual[own:]]:
             name += "_" + "".join(wires)
         if name not in self.functions:
             self.functions[name] = self._build(name, first, second, tensors, sizes)
