@@ -111,6 +111,9 @@ define internal void @IX_SYMBOL.task(ptr %args, i64 %chunk, i64 %slot) {{
 define void @IX_SYMBOL(ptr %pool, ptr %args) {{
 {size_loads}
 {count}
+  %none = icmp eq i64 {items}, 0
+  br i1 %none, label %done, label %work
+work:
   %split = udiv i64 {items}, {per_chunk}
   %some = call i64 @llvm.umax.i64(i64 %split, i64 2)
   %few = call i64 @llvm.umin.i64(i64 %some, i64 {MAX_CHUNKS})
@@ -121,6 +124,8 @@ define void @IX_SYMBOL(ptr %pool, ptr %args) {{
   %chunks.at = getelementptr i64, ptr %args, i64 {chunks_slot}
   store i64 %chunks, ptr %chunks.at
   call void @ix_pool_run(ptr %pool, ptr @IX_SYMBOL.task, ptr %args, i64 %chunks)
+  br label %done
+done:
   ret void
 }}
 """

@@ -91,6 +91,8 @@ def _fits(scores: Scores, output: Product, element_type: ir.Type) -> bool:
     q = _shape(product.a, product.order_a)
     k = _shape(product.b, product.order_b)
     v = _shape(output.b, output.order_b)
+    if 0 in (*q[:-2], *k[:-2]):  # the op needs a head
+        return False
     if 5 in (len(q), len(v)):
         return _fits_in_groups(scores, q, k, v)
     if 3 in (len(q), len(v)):  # the leading axes are viewed in two ways, or as one

@@ -332,9 +332,9 @@ def _arguments(op: Any) -> list[Any]:
 
 
 def _is_inner_leaf(op: Any) -> bool:
-    """A leaf that a kernel repeats: scalars, empty tensors, fills; not memory."""
-    name = op.operation.name
-    if name in ("tensor.empty", "linalg.fill"):
+    """What a kernel repeats: scalars, empty tensors and fills, reshaped or not."""
+    root = defining_op(memory_root(op.operation.results[0]))
+    if root is not None and root.operation.name in ("tensor.empty", "linalg.fill"):
         return True
     kind = op.operation.results[0].type
     if isinstance(kind, ir.RankedTensorType | ir.IndexType):

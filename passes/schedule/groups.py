@@ -56,6 +56,7 @@ class Group:
     axes: For each member's result, the domain axis of each of its axes; None for one
         value a row.
     inlined: Producers that are computed where they are read.
+    copies: How often the code of an inlined value stands in the kernel.
     """
 
     ops: list[Any]
@@ -64,6 +65,12 @@ class Group:
     rows: int | None = None
     axes: dict[Any, tuple[int, ...] | None] = field(default_factory=dict)
     inlined: list[Any] = field(default_factory=list)
+    copies: dict[Any, int] = field(default_factory=dict)
+
+    @property
+    def code_ops(self) -> int:
+        """How many ops the kernel's code computes at one point."""
+        return len(self.ops) + sum(self.copies.values())
 
     @property
     def family(self) -> str:
@@ -317,16 +324,28 @@ class _Former:
             refusal = ""
             if not views and not self._read_once(group, outputs, reader, readers):
                 refusal = "read-often"
-            elif sum(map(_op_count, (group, reader))) > MOST_OPS:
+            elif self._copies(outputs, group, reader) * group.code_ops > (
+                MOST_OPS - reader.code_ops
+            ):
                 refusal = "full-kernel"
             if refusal:
                 self._record(group, reader.ops[0], False, refusal)
                 return
         for reader in readers:
+            copies = self._copies(outputs, group, reader)
+            for value in [*group.axes, *group.copies]:
+                reader.copies[value] = copies * group.copies.get(value, 1)
             reader.inlined = [*group.ops, *group.inlined, *reshapes, *reader.inlined]
             saved = 2 * sum(self._bytes(v) for v in group.axes)
             self._record(group, reader.ops[0], True, reason, saved)
         self.groups.remove(group)
+
+    def _copies(self, outputs: list[Any], group: Group, reader: Group) -> int:
+        """How often a group's code would stand in a reader: once where it is read."""
+        users = [u for value in outputs for u in self._outside_users(value, group)]
+        inside = {id(op) for op in [*reader.ops, *reader.inlined]}
+        results = {u.operation.results[0] for u in users if id(u) in inside}
+        return sum(reader.copies.get(result, 1) for result in results)
 
     def _readers(
         self, group: Group, outputs: list[Any], reshapes: list[Any]
@@ -414,10 +433,6 @@ class _Former:
         if op.operation.name == "linalg.generic":
             return self._iteration_space(op)
         return self.sizes.shape(op.operation.results[0])
-
-
-def _op_count(group: Group) -> int:
-    return len(group.ops) + len(group.inlined)
 
 
 def form_groups(

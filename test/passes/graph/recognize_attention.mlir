@@ -216,3 +216,13 @@ func.func @mask_of_each_group_stays(%q: tensor<1x2x2x5x8xf32>, %k: tensor<1x2x1x
   %0 = "ix.matmul"(%p, %v) {transpose_a = false, transpose_b = false} : (tensor<1x2x2x5x6xf32>, tensor<1x2x1x6x3xf32>) -> tensor<1x2x2x5x3xf32>
   return %0 : tensor<1x2x2x5x3xf32>
 }
+
+// CHECK-LABEL: func.func @no_heads_stay
+// CHECK-NOT: ix.attention
+// CHECK: return
+func.func @no_heads_stay(%q: tensor<2x0x5x8xf32>, %k: tensor<2x0x6x8xf32>, %v: tensor<2x0x6x3xf32>) -> tensor<2x0x5x3xf32> {
+  %qk = "ix.matmul"(%q, %k) {transpose_a = false, transpose_b = true} : (tensor<2x0x5x8xf32>, tensor<2x0x6x8xf32>) -> tensor<2x0x5x6xf32>
+  %p = "ix.softmax"(%qk) {axis = 3 : i64} : (tensor<2x0x5x6xf32>) -> tensor<2x0x5x6xf32>
+  %0 = "ix.matmul"(%p, %v) {transpose_a = false, transpose_b = false} : (tensor<2x0x5x6xf32>, tensor<2x0x6x3xf32>) -> tensor<2x0x5x3xf32>
+  return %0 : tensor<2x0x5x3xf32>
+}
