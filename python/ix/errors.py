@@ -7,6 +7,11 @@ IxError
 ├── CompileError      a pass or the code generator refuses the program
 ├── ArtifactError     a saved executable that is damaged, foreign or of another version
 └── RuntimeFailure    an executable that could not run: memory, device, a closed session
+    ├── NoDevice          CuPy, a driver or a GPU is missing
+    ├── OldDriver         the GPU's driver is older than what it has to run
+    ├── OutOfMemory       a device has less memory than a program needs
+    ├── WrongArchitecture code for another kind of GPU
+    └── WrongDevice       an array on another GPU; an InputError too
 
 Each message names the op or argument, the requirement, the fact and the remedy:
 
@@ -23,8 +28,13 @@ __all__ = [
     "InputError",
     "IxError",
     "ModelImportError",
+    "NoDevice",
+    "OldDriver",
+    "OutOfMemory",
     "RuntimeFailure",
     "UnsupportedError",
+    "WrongArchitecture",
+    "WrongDevice",
     "place_of",
 ]
 
@@ -82,6 +92,26 @@ class ArtifactError(IxError):
 
 class RuntimeFailure(IxError):
     """An executable could not run: memory, device, or it was closed."""
+
+
+class NoDevice(RuntimeFailure):
+    """CuPy, a driver or the GPU is missing."""
+
+
+class OldDriver(RuntimeFailure):
+    """The driver of the GPU is older than the code that it has to run."""
+
+
+class OutOfMemory(RuntimeFailure):
+    """A device has less memory left than a program needs."""
+
+
+class WrongArchitecture(RuntimeFailure):
+    """A program was compiled for GPUs of another kind."""
+
+
+class WrongDevice(InputError, RuntimeFailure):
+    """An input lies in the memory of another GPU than the program."""
 
 
 def place_of(location: Any) -> tuple[str, str]:

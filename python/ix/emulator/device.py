@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ix.emulator import Emulator
+from ix.emulator import Counters, Emulator
+from ix.runtime.tensor_map import TensorMap
 
 __all__ = ["EmulatorDevice"]
 
@@ -46,9 +47,16 @@ class EmulatorDevice:
 
     def launch(
         self, kernel: Any, blocks: int, threads: int, arguments: Sequence[bytes]
-    ) -> None:
+    ) -> Counters:
         module, symbol = kernel
         counters = self.emulator.launch(
             module, symbol, (blocks, 1, 1), (threads, 1, 1), arguments
         )
         self.launches.append((symbol, counters))
+        return counters
+
+    def tensor_map(self, description: TensorMap) -> bytes:
+        return description.to_bytes()
+
+    def synchronize(self) -> None:
+        """Nothing is left to wait for: a launch returns when it is done."""

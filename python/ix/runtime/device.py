@@ -1,21 +1,25 @@
 """The devices that run the kernels of a GPU program.
 
 emulator     NumPy runs the PTX itself, and checks every access
-cuda         a GPU, through CuPy
+cuda         a GPU, through CuPy; cuda:1 is the second one
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
 from ix.errors import InputError
+from ix.runtime.tensor_map import TensorMap
 
 __all__ = ["DEVICES", "Device", "open_device"]
 
 DEVICES = ("cuda", "emulator")
+
+_CUDA = re.compile(r"cuda(?::(?P<id>\d{1,4}))?")
 
 
 class Device(Protocol):
@@ -35,7 +39,7 @@ class Device(Protocol):
         """Copies a contiguous array to memory."""
 
     def download(self, address: int, array: np.ndarray[Any, Any]) -> None:
-        """Fills a contiguous array from memory."""
+        """Fills a contiguous array from memory, once all before it is done."""
 
     def load(self, symbol: str, ptx: bytes, cubin: bytes) -> Any:
         """Makes a kernel callable; an empty cubin is none.
@@ -46,15 +50,29 @@ class Device(Protocol):
 
     def launch(
         self, kernel: Any, blocks: int, threads: int, arguments: Sequence[bytes]
-    ) -> None:
-        """Runs a kernel on a grid of one axis; arguments are the parameters' bytes."""
+    ) -> Any:
+        """Runs a kernel on a grid of one axis; arguments are the parameters' bytes.
+
+        Returns:
+            What the device counted (`ix.emulator.Counters`), or None.
+        """
+
+    def tensor_map(self, description: TensorMap) -> bytes:
+        """The 128 bytes of a tensor map that a kernel takes by value.
+
+        Raises:
+            RuntimeFailure: The device has no such maps, or refuses this one.
+        """
+
+    def synchronize(self) -> None:
+        """Waits until everything that was started is done."""
 
 
 def open_device(name: str, target: str) -> Device:
     """A device by its name.
 
     Args:
-        name: One of `DEVICES`.
+        name: One of `DEVICES`, or "cuda:" and a GPU's number.
         target: The GPU that programs are compiled for.
 
     Raises:
@@ -65,10 +83,12 @@ def open_device(name: str, target: str) -> Device:
         from ix.emulator.device import EmulatorDevice
 
         return EmulatorDevice(target)
-    if name == "cuda":
+    found = _CUDA.fullmatch(name)
+    if found is not None:
         from ix.runtime.cuda import CudaDevice
 
-        return CudaDevice()
+        return CudaDevice(int(found["id"] or 0))
     raise InputError(
-        f"a GPU program needs one of the devices {', '.join(DEVICES)}, but got {name!r}"
+        f"a GPU program needs one of the devices {', '.join(DEVICES)}, cuda:1, …, but "
+        f"got {name!r}; pass one of them"
     )

@@ -9,6 +9,7 @@ import numpy as np
 
 from ix import knobs
 from ix.errors import InputError
+from ix.runtime.cpu_executable import CpuExecutable
 from ix.runtime.device import DEVICES, open_device
 from ix.runtime.device_executable import DeviceExecutable
 from ix.runtime.elf import load_object
@@ -25,7 +26,7 @@ def executable_of(
     constants: Sequence[np.ndarray[Any, Any]],
     num_threads: int | None = None,
     device: Any = None,
-) -> Executable | DeviceExecutable:
+) -> Executable:
     """Loads code and makes it callable.
 
     Args:
@@ -46,7 +47,7 @@ def executable_of(
             f"'{plan.name}' needs the device cpu, for it was compiled for "
             f"{target.name}, but got {device!r}; compile it with target='sm_90a'"
         )
-    return Executable(
+    return CpuExecutable(
         plan,
         load_object(*objects),
         objects,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ix.runtime.sizes import evaluate
 
 if TYPE_CHECKING:
-    from ix.runtime.executable import Executable
+    from ix.runtime.cpu_executable import CpuExecutable
 
 __all__ = ["KernelTime", "Profile", "percentile", "profile"]
 
@@ -103,7 +103,7 @@ class Profile:
 
 
 def profile(
-    executable: Executable, arrays: Sequence[Any], calls: int = 30, rounds: int = 9
+    executable: CpuExecutable, arrays: Sequence[Any], calls: int = 30, rounds: int = 9
 ) -> Profile:
     """Times whole calls and each launch.
 
@@ -127,7 +127,7 @@ def profile(
 
 
 def _launches(
-    executable: Executable, arrays: Sequence[Any], rounds: int
+    executable: CpuExecutable, arrays: Sequence[Any], rounds: int
 ) -> list[KernelTime]:
     plan = executable.plan
     with executable.prepared(arrays) as (work, outputs, pool):
