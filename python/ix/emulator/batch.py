@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from ix.emulator.scheduler import Scheduler
     from ix.emulator.syntax import Instruction
 
-__all__ = ["WARP", "Active", "Array", "Batch", "Launch"]
+__all__ = ["WARP", "Active", "Array", "Batch", "Launch", "shorten"]
 
 WARP = 32  # threads
+_LONGEST = 100  # characters of an instruction in a message
 Array = np.ndarray[Any, np.dtype[Any]]
 Fault = TypeVar("Fault", bound=KernelFault)
 
@@ -198,7 +199,9 @@ class Batch:
             instruction: What is at fault; the running instruction if None.
         """
         at = self.instruction if instruction is None else instruction
-        place = [f"kernel '{self.kernel.name}', PTX line {at.line} `{at.text}`"]
+        place = [
+            f"kernel '{self.kernel.name}', PTX line {at.line} `{shorten(at.text)}`"
+        ]
         if thread is not None:
             place.append(self.thread_name(int(thread)))
         if at.location is not None:
@@ -206,6 +209,11 @@ class Batch:
         fault = kind(f"{', '.join(place)}: '{at.name}' {message}")
         fault.kernel, fault.line = self.kernel.name, at.line
         return fault
+
+
+def shorten(text: str) -> str:
+    """An instruction as a message names it: not its 128 registers."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def _unfold(index: int, shape: tuple[int, int, int]) -> tuple[int, int, int]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ix.emulator.batch import Array
+from ix.emulator.batch import Array, shorten
 
 if TYPE_CHECKING:
     from ix.emulator.scheduler import Scheduler
@@ -28,7 +28,7 @@ def deadlock_message(scheduler: Scheduler) -> str:
     code = scheduler.code
     lines = [
         f"{count} threads wait for {name} near line "
-        f"{code[pc].instruction.line} `{code[pc].instruction.text}`"
+        f"{code[pc].instruction.line} `{shorten(code[pc].instruction.text)}`"
         for (pc, name), count in sorted(events.items())
     ]
     listed = "; ".join(lines[:_LISTED])
@@ -49,7 +49,7 @@ def missing_message(scheduler: Scheduler, missing: Array) -> str:
         f"needs all threads that it names to execute it together, but "
         f"{int(np.count_nonzero(missing))} do not come: "
         f"{scheduler.batch.thread_name(thread)} {state} at line {place.line} "
-        f"`{place.text}`; keep the threads of a warp on one path"
+        f"`{shorten(place.text)}`; keep the threads of a warp on one path"
     )
 
 

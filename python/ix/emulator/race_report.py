@@ -6,7 +6,7 @@ import numpy as np
 
 from ix.emulator import faults
 from ix.emulator.access import Access
-from ix.emulator.batch import Array, Batch
+from ix.emulator.batch import Array, Batch, shorten
 from ix.emulator.errors import RaceError
 from ix.emulator.race_shadow import instruction_of
 
@@ -41,7 +41,7 @@ def raise_race(
     raise batch.error(
         kind,
         f"needs an order between accesses, but it {does} {access.space} memory that "
-        f"{who} {verb} at line {line.line} `{line.text}`, and nothing orders the two: "
-        f"{faults.where(batch.memory, access, address)}; {remedy}",
+        f"{who} {verb} at line {line.line} `{shorten(line.text)}`, and nothing orders "
+        f"the two: {faults.where(batch.memory, access, address)}; {remedy}",
         access.threads[i],
     )
