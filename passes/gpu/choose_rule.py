@@ -15,11 +15,13 @@ from ix.passes.gpu.rules import (
     elementwise,
     product_rows,
     small_m,
+    transpose,
 )
+from ix.passes.gpu.rules import reduce as thread_reduce
 from ix.passes.gpu.rules import row as block_row
 from ix.passes.gpu.threads import threads_of
 from ix.passes.schedule.kernel import Kernel
-from ix.passes.schedule.rules import loop, reduce, row, scan, scatter, sort
+from ix.passes.schedule.rules import loop, row, scan, scatter, sort
 from ix.target import Target
 
 __all__ = ["ITEM_RULES", "RULES", "code_of"]
@@ -30,7 +32,9 @@ RULES = (
     small_m.apply,
     contraction.apply,
     block_row.apply,
+    transpose.apply,
     elementwise.apply,
+    thread_reduce.apply,
 )
 
 ITEM_RULES = (
@@ -39,7 +43,6 @@ ITEM_RULES = (
     sort.apply,
     row.apply,
     loop.apply,
-    reduce.apply,
 )
 """Rules whose work items are independent, so that threads can take them."""
 

@@ -153,4 +153,5 @@ class _Elementwise:
         for value, output, buffer in zip(
             values, self.kernel.outputs, frame.outputs, strict=True
         ):
-            elemental.store(value, buffer, at, lanes, output.type.element_type)
+            with self.kernel.location_of(output):
+                elemental.store(value, buffer, at, lanes, output.type.element_type)

@@ -107,7 +107,8 @@ def _emit(kernel: Kernel, pair: Pair, frame: GpuFrame) -> None:
 
     first, second = kernel.ops
     plan = pair.plan
-    plan.emit(part(first, pair.first, plan.lanes))
+    with pair.first.location:
+        plan.emit(part(first, pair.first, plan.lanes))
     math = frame.math
     columns = frame.elemental.base(pair.first.shape(pair.first.outputs[0])[-1])
     for size in pair.first.shape(pair.first.outputs[0])[pair.row.rows : -1]:
@@ -117,7 +118,8 @@ def _emit(kernel: Kernel, pair: Pair, frame: GpuFrame) -> None:
     down = math.compute("div", frame.block, tiles)
     width = row_width(pair.second, pair.row)
     inner = part(second, pair.second, width)
-    when_last(frame, down, tiles, lambda: _emit_rows(pair, inner, down, width))
+    with pair.second.location:
+        when_last(frame, down, tiles, lambda: _emit_rows(pair, inner, down, width))
 
 
 def _emit_rows(pair: Pair, frame: GpuFrame, down: Any, width: int) -> None:

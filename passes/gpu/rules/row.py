@@ -303,4 +303,5 @@ class RowCode:
     def _store(self, value: Any, buffer: Any, at: list[Index], lanes: Lanes) -> None:
         found = widen(self.elemental.value_at(value, at, lanes), lanes.count)
         element = value.type.element_type
-        self.elemental.store(found, buffer, at, lanes, element)
+        with self.kernel.location_of(value):
+            self.elemental.store(found, buffer, at, lanes, element)
