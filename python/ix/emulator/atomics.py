@@ -88,8 +88,8 @@ _MODIFY: dict[str, Modify] = {
 def compile_atomic(instruction: Instruction, kernel: KernelCode) -> Step:
     """Compiles `atom` and `red`."""
     mode = next((m for m in instruction.modifiers if m in _MODES), None)
-    if mode is None:
-        raise kernel.unsupported(instruction, "it names no operation")
+    if mode is None or instruction.has("async"):
+        raise kernel.unsupported(instruction, "its operation is not emulated")
     operands = list(instruction.operands)
     result = operands.pop(0) if instruction.opcode == "atom" else Sink()
     address = kernel.address(operands.pop(0))

@@ -66,6 +66,7 @@ class Active:
         write_mask: The mask that register writes need: None where all threads that have
             not exited are active (registers of exited threads do not matter).
         count: How many threads are active.
+        whole: Sizes of groups, in threads, that are known to be active as a whole.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Active:
         self.mask = mask
         self.count = count
         self.write_mask = None if is_all_live else mask
+        self.whole: set[int] = set()
 
     @cached_property
     def full_mask(self) -> Array:

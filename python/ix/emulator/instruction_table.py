@@ -64,7 +64,7 @@ def compile_of(instruction: Instruction) -> Compile | None:
 
 def alignment_of(instruction: Instruction) -> int:
     """How many threads must execute an instruction together: 1, 32 or 128."""
-    if instruction.opcode == "wgmma":
+    if instruction.opcode in ("wgmma", "setmaxnreg"):
         return _WARPGROUP
     if instruction.opcode == "bar" and not instruction.has("warp"):
         return 32

@@ -143,17 +143,18 @@ def _compile(kernel: KernelCode, instruction: Instruction) -> Compiled:
         compiled.target = _branch_target(kernel, instruction)
         return compiled
     try:
-        compile_step = compile_of(instruction)
-        if compile_step is None:
-            compiled.step = compile_alu(instruction, kernel)
-        else:
-            compiled.step = compile_step(instruction, kernel)
+        compile_step = compile_of(instruction) or compile_alu
+        compiled.step = compile_step(instruction, kernel)
     except UnsupportedInstruction as error:
         if "PTX line" in str(error):
             raise
         raise UnsupportedInstruction(
             f"kernel '{kernel.name}', PTX line {instruction.line} "
             f"`{instruction.text}`: {error}"
+        ) from error
+    except (ValueError, IndexError, KeyError, AssertionError) as error:
+        raise kernel.unsupported(
+            instruction, f"its operands or type do not fit ({error})"
         ) from error
     return compiled
 

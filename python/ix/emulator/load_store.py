@@ -43,8 +43,15 @@ def _is_entry_parameter(instruction: Instruction, kernel: KernelCode) -> bool:
     return True
 
 
+def _require_plain(instruction: Instruction, kernel: KernelCode) -> None:
+    for modifier in ("async", "bulk", "multimem"):
+        if instruction.has(modifier):
+            raise kernel.unsupported(instruction, f".{modifier} is not emulated")
+
+
 def compile_load(instruction: Instruction, kernel: KernelCode) -> Step:
     """Compiles `ld`."""
+    _require_plain(instruction, kernel)
     result, source = instruction.operands[:2]
     constant = _parameter_load(instruction, kernel, result, source)
     if constant is not None:
@@ -105,6 +112,7 @@ def _parameter_load(
 
 def compile_store(instruction: Instruction, kernel: KernelCode) -> Step:
     """Compiles `st`."""
+    _require_plain(instruction, kernel)
     target, source = instruction.operands[:2]
     space, type_name = space_in(instruction, kernel), instruction.type
     address = kernel.address(target)

@@ -273,13 +273,14 @@ class Scheduler:
         Raises:
             DivergenceError: A predicate excludes some of the threads, or they exited.
         """
-        if current.mask is None:
+        if current.mask is None or group in current.whole:
             return None
         group = min(group, self.batch.cta_threads)
         mask = current.mask.reshape(-1, group)
         touched = np.asarray(mask.any(1))
         missing = ~mask & touched[:, None]
         if not missing.any():
+            current.whole.add(group)
             return None
         missing = missing.reshape(-1)
         excluded = missing & active.full_mask

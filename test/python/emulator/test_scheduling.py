@@ -222,3 +222,19 @@ def test_many_ctas_go_in_batches():
     )
     assert (got == np.arange(3200)).all()
     assert counters["global_store_sectors"] == 400
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.b32 [%r1], %r2, [%r3];",
+        "red.async.relaxed.cluster.shared::cluster.mbarrier::complete_tx::bytes.add.u32 [%r1], %r2, [%r3];",
+        "ld.global.q32 %r1, [%out];",
+        "mov.u32 %r1;",
+        "shfl.sync.bfly.b32 %r1;",
+        "atom.global.nand.b32 %r1, [%out], 1;",
+    ],
+)
+def test_forms_that_are_not_emulated_are_refused_before_anything_runs(text):
+    with pytest.raises(UnsupportedInstruction, match=r"PTX line \d+ `"):
+        run(text)
