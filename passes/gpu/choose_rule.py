@@ -19,9 +19,10 @@ from ix.passes.gpu.rules import (
 )
 from ix.passes.gpu.rules import reduce as thread_reduce
 from ix.passes.gpu.rules import row as block_row
+from ix.passes.gpu.rules import scan as warp_scan
 from ix.passes.gpu.threads import threads_of
 from ix.passes.schedule.kernel import Kernel
-from ix.passes.schedule.rules import loop, row, scan, scatter, sort
+from ix.passes.schedule.rules import loop, row, scatter, sort
 from ix.target import Target
 
 __all__ = ["ITEM_RULES", "RULES", "code_of"]
@@ -35,10 +36,10 @@ RULES = (
     transpose.apply,
     elementwise.apply,
     thread_reduce.apply,
+    warp_scan.apply,
 )
 
 ITEM_RULES = (
-    scan.apply,
     scatter.apply,
     sort.apply,
     row.apply,

@@ -7,6 +7,7 @@ a result does not depend on which warp came first.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ix.mlir import arith, gpu, ir, memref, scf, vector
@@ -14,7 +15,7 @@ from ix.passes.gpu.kernel import GpuFrame
 from ix.passes.schedule.body import is_vector
 from ix.passes.schedule.reduction import Combiner
 
-__all__ = ["WARP", "Threads", "across_lanes"]
+__all__ = ["WARP", "Threads", "across_lanes", "shuffle_from", "shuffle_xor"]
 
 WARP = 32
 
@@ -91,25 +92,43 @@ class Threads:
 
 def shuffle_xor(value: Any, mask: int) -> Any:
     """The value of the lane whose number differs by `mask`; any scalar type."""
+    mode = gpu.ShuffleMode.XOR
+    place = arith.constant(ir.IntegerType.get_signless(32), mask)
+    return _by_words(value, lambda word: _shuffle(word, place, mode))
+
+
+def shuffle_from(value: Any, lane: Any) -> Any:
+    """The value of a lane, an int or an index; some lane's if there is none such."""
+    i32 = ir.IntegerType.get_signless(32)
+    if isinstance(lane, int):
+        place = arith.constant(i32, lane)
+    else:
+        place = arith.index_cast(i32, lane)
+    place = arith.andi(place, arith.constant(i32, WARP - 1))
+    mode = gpu.ShuffleMode.IDX
+    return _by_words(value, lambda word: _shuffle(word, place, mode))
+
+
+def _by_words(value: Any, move: Callable[[Any], Any]) -> Any:
+    """`move` applied to the 32-bit words of a scalar of any type."""
     kind = value.type
     width = 64 if isinstance(kind, ir.IndexType) else kind.width
     integer = ir.IntegerType.get_signless(width)
     bits = value if isinstance(kind, ir.IntegerType) else arith.bitcast(integer, value)
     i32 = ir.IntegerType.get_signless(32)
     if width < 32:
-        moved = arith.trunci(integer, _shuffle(arith.extui(i32, bits), mask))
+        moved = arith.trunci(integer, move(arith.extui(i32, bits)))
     elif width == 32:
-        moved = _shuffle(bits, mask)
+        moved = move(bits)
     else:
         shift = arith.constant(integer, 32)
-        low = _shuffle(arith.trunci(i32, bits), mask)
-        high = _shuffle(arith.trunci(i32, arith.shrui(bits, shift)), mask)
+        low = move(arith.trunci(i32, bits))
+        high = move(arith.trunci(i32, arith.shrui(bits, shift)))
         upper = arith.shli(arith.extui(integer, high), shift)
         moved = arith.ori(arith.extui(integer, low), upper)
     return moved if isinstance(kind, ir.IntegerType) else arith.bitcast(kind, moved)
 
 
-def _shuffle(value: Any, mask: int) -> Any:
-    i32 = ir.IntegerType.get_signless(32)
-    offset, width = arith.constant(i32, mask), arith.constant(i32, WARP)
-    return gpu.shuffle(value, offset, width, gpu.ShuffleMode.XOR)[0]
+def _shuffle(value: Any, place: Any, mode: Any) -> Any:
+    width = arith.constant(ir.IntegerType.get_signless(32), WARP)
+    return gpu.shuffle(value, place, width, mode)[0]

@@ -11,21 +11,21 @@ from typing import Any
 from ix.mlir import arith, ir
 from ix.passes.schedule import storage
 from ix.passes.schedule.body import widen
-from ix.passes.schedule.elemental import Lanes
+from ix.passes.schedule.elemental import Elemental, Lanes
 from ix.passes.schedule.index import Index
 from ix.passes.schedule.kernel import Frame, Kernel, KernelCode, build, carry
 from ix.passes.schedule.sweep import sweep
 from ix.runtime.sizes import product
 from ix.target import Target
 
-__all__ = ["apply"]
+__all__ = ["Scan", "apply"]
 
 
 def apply(kernel: Kernel, target: Target) -> KernelCode | None:
     """Takes ix.cumsum and ix.cumprod."""
     if kernel.family not in ("cumsum", "cumprod"):
         return None
-    scan = _Scan(kernel)
+    scan = Scan(kernel)
     points = kernel.most(product(scan.shape))
     items = product(scan.outer)
     return build(
@@ -40,7 +40,14 @@ def apply(kernel: Kernel, target: Target) -> KernelCode | None:
     )
 
 
-class _Scan:
+class Scan:
+    """What a kernel scans.
+
+    input: The tensor; shape: its sizes; axis: the one that is scanned.
+    exclusive: Whether an element is left out of its own result.
+    reverse: Whether the last element comes first.
+    """
+
     def __init__(self, kernel: Kernel) -> None:
         (op,) = [o for o in kernel.ops if o.operation.name.startswith("ix.cum")]
         attributes = op.operation.attributes
@@ -52,7 +59,9 @@ class _Scan:
         self.reverse = ir.BoolAttr(attributes["reverse"]).value
         self.product = op.operation.name == "ix.cumprod"
         rest = [*self.shape[: self.axis], *self.shape[self.axis + 1 :]]
-        self.vectors = self.axis < len(self.shape) - 1
+        self.lines = rest
+        self.last = self.axis == len(self.shape) - 1
+        self.vectors = not self.last
         self.outer = rest[:-1] if self.vectors else rest
         element = self.input.type.element_type
         self.element = element
@@ -77,11 +86,6 @@ class _Scan:
     ) -> None:
         elemental = frame.elemental
         size = elemental.base(self.shape[self.axis])
-        integer = isinstance(self.wide, ir.IntegerType)
-        one: Any = 1 if integer else 1.0
-        start = (
-            arith.constant(self.wide, one) if self.product else storage.zero(self.wide)
-        )
 
         def each(j: Any, acc: Any) -> list[Any]:
             if self.reverse:
@@ -89,26 +93,37 @@ class _Scan:
                 j = elemental.math.compute("sub", end, j)
             rest = outer if last is None else [*outer, last]
             at = [*rest[: self.axis], Index(j), *rest[self.axis :]]
-            x = self._wide(elemental.vector_at(self.input, at, lanes))
-            total = self._combined(acc, x, integer)
-            result = self._narrow(acc if self.exclusive else total)
+            total = self.combined(acc, self.element_at(elemental, at, lanes))
+            result = self.narrowed(acc if self.exclusive else total)
             for value, buffer in zip(frame.kernel.outputs, frame.outputs, strict=True):
                 elemental.store(result, buffer, at, lanes, value.type.element_type)
             return [total]
 
-        carry(0, size, 1, each, [widen(start, lanes.count)], elemental)
+        carry(0, size, 1, each, [widen(self.start(), lanes.count)], elemental)
 
-    def _combined(self, left: Any, right: Any, integer: bool) -> Any:
+    def start(self) -> Any:
+        """0 of a sum, 1 of a product, in the type that is accumulated in."""
+        if not self.product:
+            return storage.zero(self.wide)
+        integer = isinstance(self.wide, ir.IntegerType)
+        return arith.constant(self.wide, 1 if integer else 1.0)
+
+    def combined(self, left: Any, right: Any) -> Any:
+        """left + right, or left · right."""
+        integer = isinstance(self.wide, ir.IntegerType)
         if self.product:
             return (arith.muli if integer else arith.mulf)(left, right)
         return (arith.addi if integer else arith.addf)(left, right)
 
-    def _wide(self, value: Any) -> Any:
-        return (
-            value if self.wide == self.element else _cast(arith.extf, value, self.wide)
-        )
+    def element_at(self, elemental: Elemental, at: list[Index], lanes: Lanes) -> Any:
+        """The input there, in the type that is accumulated in."""
+        value = elemental.vector_at(self.input, at, lanes)
+        if self.wide == self.element:
+            return value
+        return _cast(arith.extf, value, self.wide)
 
-    def _narrow(self, value: Any) -> Any:
+    def narrowed(self, value: Any) -> Any:
+        """A total in the type of the result."""
         if self.wide == self.element:
             return value
         return _cast(arith.truncf, value, self.element)
