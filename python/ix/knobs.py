@@ -5,6 +5,8 @@ IX_CACHE_DIR      folder of the cache instead of the user's
 IX_CACHE_LIMIT    size of the cache in MiB, default 1024
 IX_DUMP           folder that gets every stage of every compile as text
 IX_NUM_THREADS    threads of one call, instead of all processors
+IX_NVDISASM       nvdisasm, instead of the one that is found
+IX_PTXAS          ptxas, instead of the one that is found
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ __all__ = [
     "cache_limit_bytes",
     "dump_folder",
     "num_threads",
+    "nvdisasm",
+    "ptxas",
 ]
 
 
@@ -47,6 +51,21 @@ def dump_folder() -> Path | None:
 def num_threads() -> int | None:
     """IX_NUM_THREADS: threads of one call; None: as many as processors."""
     return _integer("IX_NUM_THREADS", 0) or None
+
+
+def nvdisasm() -> Path | None:
+    """IX_NVDISASM: the disassembler of cubins; None: it is looked for."""
+    return _path("IX_NVDISASM")
+
+
+def ptxas() -> Path | None:
+    """IX_PTXAS: the assembler of PTX; None: it is looked for."""
+    return _path("IX_PTXAS")
+
+
+def _path(name: str) -> Path | None:
+    path = os.environ.get(name)
+    return Path(path) if path else None
 
 
 def _integer(name: str, default: int) -> int:

@@ -26,6 +26,8 @@ def test_the_defaults() -> None:
     assert knobs.cache_limit_bytes() == 1 << 30
     assert knobs.dump_folder() is None
     assert knobs.num_threads() is None
+    assert knobs.nvdisasm() is None
+    assert knobs.ptxas() is None
 
 
 def test_the_values(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -34,6 +36,10 @@ def test_the_values(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("IX_CACHE_LIMIT", "3")
     monkeypatch.setenv("IX_DUMP", str(tmp_path / "dump"))
     monkeypatch.setenv("IX_NUM_THREADS", "2")
+    monkeypatch.setenv("IX_NVDISASM", str(tmp_path / "nvdisasm"))
+    monkeypatch.setenv("IX_PTXAS", str(tmp_path / "ptxas"))
+    assert knobs.nvdisasm() == tmp_path / "nvdisasm"
+    assert knobs.ptxas() == tmp_path / "ptxas"
     assert not knobs.cache_enabled()
     assert knobs.cache_folder() == str(tmp_path)
     assert knobs.cache_limit_bytes() == 3 << 20

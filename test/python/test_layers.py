@@ -23,7 +23,7 @@ LAYERS = (
     ("ix.errors", "ix.version"),
     ("ix.dim", "ix.knobs", "ix.mlir", "ix.runtime.sizes"),
     ("ix.target", "ix.runtime.plan", "ix.runtime.tensor_map"),
-    ("ix.emulator",),
+    ("ix.cost", "ix.emulator"),
     ("ix.dialects", "ix.runtime"),
     ("ix.passes", "ix.importer", "ix.emit"),
     ("ix.session_types",),

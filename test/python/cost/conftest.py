@@ -1,0 +1,6 @@
+"""Puts the test-only helpers of test/python on the import path."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
