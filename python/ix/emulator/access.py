@@ -39,6 +39,17 @@ class Access:
     threads: Array
     ctas: Array | None = None
     is_strong: bool = False
+    _bounds: tuple[int, int] | None = None
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """The lowest and the highest address; (0, 0) if there is none."""
+        if self._bounds is None:
+            found = self.addresses
+            self._bounds = (
+                (int(found.min()), int(found.max())) if found.size else (0, 0)
+            )
+        return self._bounds
 
 
 def gather(buffer: Array, index: Array, size: int) -> Array:

@@ -156,7 +156,7 @@ class Batch:
 
     def __post_init__(self) -> None:
         self.cta = np.repeat(np.arange(self.ctas), self.cta_threads)
-        self.lane = np.arange(self.threads) % WARP
+        self.lane = np.tile(np.arange(WARP), self.threads // WARP)
 
     @property
     def cta_threads(self) -> int:

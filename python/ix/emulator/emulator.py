@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["Emulator", "LoadedModule"]
 
 _BATCH_THREADS = 8192
-_POISON = 0xFFFFFFFF_FFFFFFFF  # what registers hold before they are written
 
 
 @dataclass(slots=True)
@@ -64,8 +63,9 @@ class Emulator:
     Args:
         target: What the emulated device is, such as "sm_80" or "sm_90a".
         races: Whether unordered accesses are reported.
-        proxy_fences: Whether data that crosses from ordinary stores to asynchronous
-            operations by a barrier alone, without fence.proxy.async, is reported too.
+        strict: Whether races are reported that today's hardware is known to forgive:
+            a barrier without fence.proxy.async between ordinary stores and asynchronous
+            reads, and the wgmma.wait_group of one warp standing for its warpgroup.
         schedule: "lockstep", or the seed of a random order of the warps.
         completion: When asynchronous copies and tensor-core operations take effect:
             "late" (when somebody waits for them) or "early" (at once).
@@ -81,7 +81,7 @@ class Emulator:
         target: str = "sm_90a",
         *,
         races: bool = True,
-        proxy_fences: bool = True,
+        strict: bool = True,
         schedule: str | int = "lockstep",
         completion: str = "late",
         exact: bool = False,
@@ -101,7 +101,7 @@ class Emulator:
             )
         self.target = target
         self.races = races
-        self.proxy_fences = proxy_fences
+        self.strict = strict
         self.seed = None if isinstance(schedule, str) else schedule
         self.completion = completion
         self.exact = exact
@@ -210,7 +210,7 @@ class Emulator:
             if len(parameters):
                 self.heap.write(allocation.start, parameters)
             allocation.is_writable = False
-            self.heap.note_complete()
+            self.heap.note_written()
             return self._run(kernel, launch)
         finally:
             self.heap.free(allocation.start)
@@ -218,7 +218,7 @@ class Emulator:
     def _run(self, kernel: KernelCode, launch: Launch) -> Counters:
         """Runs all CTAs, batch by batch, whole clusters together."""
         counter = Counter(kernel, self.counters)
-        race = RaceDetector(kernel, self.races, self.proxy_fences)
+        race = RaceDetector(kernel, self.races, self.strict)
         order = _cluster_order(launch)
         threads = align_up(launch.block_threads, WARP)
         per_cluster = launch.cluster_ctas
@@ -251,7 +251,7 @@ class Emulator:
             threads=threads,
             ctas=ctas,
             cta_ids=cta_ids,
-            registers=[_poison(dtype) for dtype in kernel.register_dtypes],
+            registers=list(kernel.poison),
             memory=memory,
             counter=counter,
             race=race,
@@ -263,14 +263,6 @@ class Emulator:
         start = kernel.starts[kernel.name]
         batch.scheduler = Scheduler(batch, start, seed, self.step_limit)
         return batch
-
-
-def _poison(dtype: np.dtype[Any]) -> Array:
-    """What a register holds before it is written: NaN, or false."""
-    if dtype == np.bool_:
-        return np.bool_(False)  # type: ignore[return-value]
-    bits = np.full(dtype.itemsize, 0xFF, np.uint8).view(dtype)
-    return np.asarray(bits[0])[()]
 
 
 def _triple(size: Sequence[int] | int) -> tuple[int, int, int]:

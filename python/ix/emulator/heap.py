@@ -19,6 +19,7 @@ from ix.emulator.layout import GLOBAL_BASE, align_up
 __all__ = ["FREE", "INITIALISED", "IN_FLIGHT", "UNWRITTEN", "Allocation", "Heap"]
 
 FREE, INITIALISED, UNWRITTEN, IN_FLIGHT = 0, 1, 2, 3  # states of a byte
+_LOOK = 1 << 16  # bytes whose states are looked at at once
 _ALIGN = 256  # bytes, as cuMemAlloc gives
 POISON = 0xFF  # bytes that nobody wrote: NaN in every floating-point type
 
@@ -30,14 +31,14 @@ class Allocation:
     start:        address
     size:         bytes
     name:         of a module's variable or of the parameters; empty if allocated
-    is_complete:  whether every byte is known to be initialised
+    written:      so many of its first bytes are known to be initialised
     """
 
     start: int
     size: int
     name: str = ""
     is_writable: bool = True
-    is_complete: bool = False
+    written: int = 0
 
     @property
     def end(self) -> int:
@@ -143,13 +144,17 @@ class Heap:
         """Whether all of these bytes are allocated and were written."""
         return bool((self.states[self.slice(address, size)] == INITIALISED).all())
 
-    def note_complete(self) -> None:
-        """Finds out which allocations are initialised as a whole."""
+    def note_written(self) -> None:
+        """Finds out how far each allocation is initialised from its beginning."""
         for allocation in self.allocations:
-            if not allocation.is_complete:
-                allocation.is_complete = self.is_initialised(
-                    allocation.start, allocation.size
-                )
+            while allocation.written < allocation.size:
+                start = allocation.start + allocation.written
+                size = min(_LOOK, allocation.size - allocation.written)
+                missing = self.states[self.slice(start, size)] != INITIALISED
+                if missing.any():
+                    allocation.written += int(np.argmax(missing))
+                    break
+                allocation.written += size
 
     def _check_host(self, address: int, size: int, what: str) -> None:
         allocation = self.find(address) if size else None

@@ -74,6 +74,7 @@ class KernelCode:
         starts: Function → index of its first instruction.
         positions: Function → where each of its instructions stands behind that.
         register_dtypes: Storage dtype of each register.
+        poison: What each register holds before it is written.
         function: The function that is being compiled.
         index: The index of the instruction that is being compiled.
     """
@@ -105,6 +106,7 @@ class KernelCode:
             self._number_registers(function)
         self._carry = len(self.register_dtypes)
         self.register_dtypes.append(np.dtype(np.bool_))
+        self.poison = [_poison(dtype) for dtype in self.register_dtypes]
 
     def _number_registers(self, function: Function) -> None:
         for name, type_name in function.registers.items():
@@ -272,6 +274,14 @@ def store_masked(
     else:
         new = np.where(active.full_mask if mask is None else mask, values, old)
     batch.registers[index] = new
+
+
+def _poison(dtype: np.dtype[Any]) -> Array:
+    """What a register holds before it is written: NaN, or false."""
+    if dtype == np.bool_:
+        return np.asarray(False)[()]
+    bits = np.full(dtype.itemsize, 0xFF, np.uint8).view(dtype)
+    return np.asarray(bits[0])[()]
 
 
 def _discard(batch: Batch, values: Array, active: Active) -> None:

@@ -153,7 +153,7 @@ class Memory:
         access = Access(space, kind, addresses, size, threads, ctas)
         if space == "shared" and ctas is None:
             access.ctas = self.batch.cta[threads]
-            if addresses.size and int(addresses.max()) >> CLUSTER_SHIFT:
+            if access.bounds[1] >> CLUSTER_SHIFT:
                 self._resolve_ranks(access)
         return access
 
@@ -167,6 +167,7 @@ class Memory:
         first = access.ctas // cluster * cluster
         access.ctas = np.where(rank < 0, access.ctas, first + rank)
         access.addresses = access.addresses & _CLUSTER_MASK
+        access._bounds = None
 
     def locate(self, access: Access) -> tuple[Array, Array]:
         """The buffer that holds the bytes, and the index of each access in it.
@@ -186,12 +187,12 @@ class Memory:
             return self.heap.bytes, index
         if access.space == "shared":
             assert access.ctas is not None
-            if addresses.size and int(addresses.max()) + size > self.shared_bytes:
+            if addresses.size and access.bounds[1] + size > self.shared_bytes:
                 faults.raise_outside(self, access, int(np.argmax(addresses)))
             return self.shared, access.ctas * self.shared_stride + addresses.view(
                 np.int64
             )
-        if addresses.size and int(addresses.max()) + size > self.local_bytes:
+        if addresses.size and access.bounds[1] + size > self.local_bytes:
             faults.raise_outside(self, access, int(np.argmax(addresses)))
         return self.local, access.threads * self.local_stride + addresses.view(np.int64)
 
@@ -200,9 +201,9 @@ class Memory:
         addresses = access.addresses
         if not addresses.size:
             return
-        low, high = int(addresses.min()), int(addresses.max()) + access.size
+        low, high = access.bounds
         allocation = self.heap.find(low)
-        if allocation is None or high > allocation.end:
+        if allocation is None or high + access.size > allocation.end:
             # Allocations are aligned and stand apart: the two ends decide.
             in_range = (index >= 0) & (index < len(self.heap.states) - access.size)
             for offset in (0, access.size - 1):
@@ -225,12 +226,8 @@ class Memory:
         Raises:
             UninitialisedError: Some byte was never written, or is still in flight.
         """
-        if access.space == "global" and index.size:
-            low, high = int(access.addresses.min()), int(access.addresses.max())
-            allocation = self.heap.find(low)
-            is_complete = allocation is not None and allocation.is_complete
-            if allocation is not None and is_complete and high < allocation.end:
-                return
+        if access.space == "global" and self._is_known_written(access):
+            return
         states, unit = self.states_of(access.space), min(access.size, 8)
         view, at = states.view(STORAGE[unit]), index // unit
         for i in range(access.size // unit):
@@ -238,12 +235,19 @@ class Memory:
             if bad.any():
                 faults.raise_unwritten(self, access, index, int(np.argmax(bad)))
 
+    def _is_known_written(self, access: Access) -> bool:
+        """Whether all bytes lie where an allocation is known to be initialised."""
+        low, high = access.bounds
+        allocation = self.heap.find(low)
+        if allocation is None:
+            return False
+        return high + access.size <= allocation.start + allocation.written
+
     def mark(self, access: Access, index: Array, state: int) -> None:
         """Sets the state of all bytes of an access."""
-        if access.space == "global" and index.size:
-            allocation = self.heap.find(int(access.addresses[0]))
-            if allocation is not None and allocation.is_complete:
-                return
+        is_global = access.space == "global"
+        if is_global and state == INITIALISED and self._is_known_written(access):
+            return
         states, unit = self.states_of(access.space), min(access.size, 8)
         word = STORAGE[unit].type(int.from_bytes(bytes([state]) * unit, "little"))
         view, at = states.view(STORAGE[unit]), index // unit

@@ -30,9 +30,11 @@ from ix.emulator.race_clocks import SEEN, Clocks
 from ix.emulator.race_global import GlobalRaces
 from ix.emulator.race_shadow import granule_of
 from ix.emulator.race_shared import SharedRaces
-from ix.emulator.race_sync import Syncs
+from ix.emulator.race_sync import Syncs, has_order
 
 __all__ = ["RaceDetector"]
+
+_WARPGROUP = 4  # warps
 
 
 class RaceDetector:
@@ -40,7 +42,7 @@ class RaceDetector:
 
     Attributes:
         enabled: Whether anything is recorded and reported.
-        requires_proxy_fences: See SharedRaces.
+        strict: Whether races are reported that hardware is known to forgive.
         clocks: Of the running batch.
     """
 
@@ -49,12 +51,11 @@ class RaceDetector:
     shared: SharedRaces
     syncs: Syncs
 
-    def __init__(
-        self, kernel: KernelCode, enabled: bool, requires_proxy_fences: bool = True
-    ) -> None:
+    def __init__(self, kernel: KernelCode, enabled: bool, strict: bool = True) -> None:
         self.enabled = enabled
-        self.requires_proxy_fences = requires_proxy_fences
+        self.strict = strict
         self.granule = granule_of(kernel) if enabled else 16
+        self.has_order = enabled and has_order(kernel)
         self.in_global = GlobalRaces(self.granule)
 
     def begin(self, batch: Batch, first_cta: int) -> None:
@@ -63,10 +64,8 @@ class RaceDetector:
         if not self.enabled:
             return
         self.clocks = Clocks(batch)
-        self.shared = SharedRaces(
-            batch, self.clocks, self.granule, self.requires_proxy_fences
-        )
-        self.syncs = Syncs(batch, self.clocks, first_cta)
+        self.shared = SharedRaces(batch, self.clocks, self.granule, self.strict)
+        self.syncs = Syncs(batch, self.clocks, first_cta, self.has_order)
         self.in_global.begin(batch, self.clocks, self.syncs)
 
     # Accesses by the warps themselves
@@ -212,29 +211,31 @@ class RaceDetector:
             self._wait("store", np.array([*limits]), np.array([*limits.values()]))
 
     def issue_mma(self, access: Access, index: Array, group: Array | int) -> None:
-        """Warpgroups issue wgmma reads of shared memory, in their wgmma groups."""
-        if self.enabled:
-            columns = self._column_of_warpgroup(access.threads // WARP)
-            time = np.asarray(group) + 1
-            self.shared.issue(access, index, columns, time, is_async=True)
+        """Warpgroups issue wgmma reads of shared memory, in their wgmma groups.
+
+        Args:
+            access: One address for each piece; its threads are the warpgroups' first.
+        """
+        if not self.enabled:
+            return
+        if self.strict:
+            # Each of the four warps reads, and has to wait for itself.
+            access, index = _of_four_warps(access), np.tile(index, _WARPGROUP)
+        columns = self.clocks.column_of_queue("wgmma", access.threads // WARP)
+        time = np.asarray(group) + 1
+        self.shared.issue(access, index, columns, time, is_async=True)
 
     def wait_mma(self, threads: Array, limits: Array) -> None:
-        """Threads have waited for all wgmma groups below the limits of their warps.
-
-        A warp that has waited knows that its whole warpgroup has read its factors:
-        kernels release a stage by one arrival of a warpgroup.
-        """
-        if self.enabled:
-            warps, first = np.unique(threads // WARP, return_index=True)
-            columns = self._column_of_warpgroup(warps)
-            known = self.clocks.known
-            known[warps, SEEN, columns] = np.maximum(
-                known[warps, SEEN, columns], limits[first]
-            )
-
-    def _column_of_warpgroup(self, warps: Array) -> Array:
-        """The wgmma queue of the first warp of each warp's warpgroup."""
-        return self.clocks.column_of_queue("wgmma", warps // 4 * 4)
+        """Threads have waited for all wgmma groups below the limits of their warps."""
+        if not self.enabled:
+            return
+        warps, first = np.unique(threads // WARP, return_index=True)
+        queues = warps if self.strict else warps // _WARPGROUP * _WARPGROUP
+        columns = self.clocks.column_of_queue("wgmma", queues)
+        known = self.clocks.known
+        known[warps, SEEN, columns] = np.maximum(
+            known[warps, SEEN, columns], limits[first]
+        )
 
     def _wait(self, queue: str, threads: Array, limits: Array) -> None:
         warps = threads // WARP
@@ -246,3 +247,17 @@ class RaceDetector:
         known[warps, SEEN, columns] = np.maximum(
             known[warps, SEEN, columns], times[warps]
         )
+
+
+def _of_four_warps(access: Access) -> Access:
+    """The same access by each warp of a warpgroup."""
+    count = len(access.addresses)
+    offsets = np.repeat(np.arange(_WARPGROUP) * WARP, count)
+    return Access(
+        access.space,
+        access.kind,
+        np.tile(access.addresses, _WARPGROUP),
+        access.size,
+        np.tile(access.threads, _WARPGROUP) + offsets,
+        None if access.ctas is None else np.tile(access.ctas, _WARPGROUP),
+    )

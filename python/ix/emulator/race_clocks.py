@@ -75,7 +75,8 @@ class Clocks:
 
     def time(self, warps: Array) -> Array:
         """The time of each warp, that its accesses are recorded with."""
-        return np.asarray(self.known[warps, SEEN, self.own[warps]])
+        now = self.known[np.arange(len(self.known)), SEEN, self.own]
+        return np.asarray(now[warps])
 
     def tick(self, warps: Array) -> None:
         """Begins a new time after a release: later accesses are not covered by it."""

@@ -55,7 +55,7 @@ class GlobalRaces:
     def access(self, access: Access) -> None:
         """Checks and records an access by the warps themselves."""
         heap = self.batch.memory.heap
-        low, high = int(access.addresses.min()), int(access.addresses.max())
+        low, high = access.bounds
         allocation = heap.find(low)
         assert allocation is not None
         if high < allocation.end:
@@ -94,9 +94,14 @@ class GlobalRaces:
         offset = (access.addresses - np.uint64(shadow.start)).view(np.int64)
         at = granules(offset, access.size, self.granule)
         warps = access.threads // WARP
-        times = self.clocks.time(warps)
-        agents = self.syncs.number(warps)
-        packed = pack(agents, access.is_strong, self.batch.pc, times)
+        every = np.arange(len(self.clocks.known))
+        by_warp = pack(
+            self.syncs.number(every),
+            access.is_strong,
+            self.batch.pc,
+            self.clocks.time(every),
+        )
+        packed = by_warp.take(warps)
         if len(at) > len(warps):
             count = len(at) // len(warps)
             warps, packed = np.repeat(warps, count), np.repeat(packed, count)

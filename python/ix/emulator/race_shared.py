@@ -21,7 +21,7 @@ from ix.emulator.tensor_errors import ProxyFenceError
 __all__ = ["SharedRaces"]
 
 _QUEUE_NAMES = {
-    "wgmma": "a wgmma of the warpgroup of warp {}",
+    "wgmma": "a wgmma of warp {}",
     "store": "a bulk copy of warp {}",
     "copy": "a cp.async of warp {}",
 }
@@ -34,8 +34,8 @@ class SharedRaces:
         writes: The last write of each granule, packed.
         reads: int32 (granules, agents): when each agent last read it.
         readers: The last read of each granule, packed; names the line.
-        requires_proxy_fences: Whether generic writes that asynchronous operations read
-            without fence.proxy.async are reported, although a barrier orders them.
+        strict: Whether generic writes that asynchronous operations read without
+            fence.proxy.async are reported, although a barrier orders them.
     """
 
     def __init__(
@@ -43,9 +43,9 @@ class SharedRaces:
         batch: Batch,
         clocks: Clocks,
         granule: int,
-        requires_proxy_fences: bool = True,
+        strict: bool = True,
     ) -> None:
-        self.requires_proxy_fences = requires_proxy_fences
+        self.strict = strict
         self.batch = batch
         self.clocks = clocks
         self.granule = granule
@@ -142,7 +142,7 @@ class SharedRaces:
         kind, remedy = RaceError, "put a barrier or a wait between them"
         if (bad & ~is_unfenced).any():
             bad = bad & ~is_unfenced
-        elif self.requires_proxy_fences:
+        elif self.strict:
             kind, remedy = ProxyFenceError, "put fence.proxy.async behind the write"
         else:
             return

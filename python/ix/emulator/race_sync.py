@@ -15,9 +15,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from ix.emulator.batch import WARP, Active, Array, Batch
+from ix.emulator.kernel_code import KernelCode
 from ix.emulator.race_clocks import SEEN, Clocks
 
-__all__ = ["Syncs"]
+__all__ = ["Syncs", "has_order"]
 
 # Cluster of the launch → clocks (2, columns).
 Knowledge = dict[int, Array]
@@ -28,14 +29,16 @@ class Syncs:
 
     _locations: dict[tuple[str, int, int], Knowledge]
 
-    def __init__(self, batch: Batch, clocks: Clocks, first_cta: int) -> None:
+    def __init__(
+        self, batch: Batch, clocks: Clocks, first_cta: int, is_needed: bool
+    ) -> None:
         self.batch = batch
         self.clocks = clocks
         self.first_warp = first_cta * batch.cta_warps
-        self.is_needed = _has_order(batch)
+        self.is_needed = is_needed
         self._locations = {}
         self._fenced: dict[int, Knowledge] = {}
-        self._pending: dict[int, list[Knowledge]] = {}
+        self._pending: dict[int, dict[tuple[str, int, int], Knowledge]] = {}
         self._foreign: dict[int, Knowledge] = {}
         self._arrived: dict[int, Array] = {}
         self._completed: dict[int, Array] = {}
@@ -55,7 +58,7 @@ class Syncs:
         if not self.is_needed:
             return
         for warp in warps.tolist():
-            for knowledge in self._pending.pop(warp, []):
+            for knowledge in self._pending.pop(warp, {}).values():
                 self._acquire(warp, knowledge)
             self._fenced[warp] = self._snapshot(warp)
 
@@ -86,7 +89,7 @@ class Syncs:
             if acquires:
                 self._acquire(warp, found)
             else:
-                self._pending.setdefault(warp, []).append(found)
+                self._pending.setdefault(warp, {})[location] = found
 
     def _locate(
         self, space: str, addresses: Array, active: Active
@@ -184,9 +187,9 @@ class Syncs:
                 self.clocks.learn(np.array([warp]), clocks)
 
 
-def _has_order(batch: Batch) -> bool:
+def has_order(kernel: KernelCode) -> bool:
     """Whether a kernel orders anything through memory."""
-    instructions = (compiled.instruction for compiled in batch.kernel.code)
+    instructions = (compiled.instruction for compiled in kernel.code)
     return any(
         (i.opcode in ("fence", "membar") and not i.has("proxy"))
         or i.has("acquire", "release", "acq_rel")

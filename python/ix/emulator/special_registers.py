@@ -53,12 +53,7 @@ def special_register(name: str, dtype: np.dtype[Any]) -> Callable[[Batch], Array
 
 def _thread(batch: Batch) -> Array:
     """The linear index of each thread in its CTA."""
-    return np.arange(batch.threads) % batch.cta_threads
-
-
-def _cta(batch: Batch) -> Array:
-    """The linear index of each thread's CTA in the grid."""
-    return np.asarray(batch.cta_ids[batch.cta])
+    return np.tile(np.arange(batch.cta_threads), batch.ctas)
 
 
 def _unfold(index: Array, shape: tuple[int, int, int], axis: int) -> Array:
@@ -66,11 +61,12 @@ def _unfold(index: Array, shape: tuple[int, int, int], axis: int) -> Array:
 
 
 def _tid(batch: Batch, axis: int) -> Array:
-    return _unfold(_thread(batch), batch.launch.block, axis)
+    of_cta = _unfold(np.arange(batch.cta_threads), batch.launch.block, axis)
+    return np.tile(of_cta, batch.ctas)
 
 
 def _ctaid(batch: Batch, axis: int) -> Array:
-    return _unfold(_cta(batch), batch.launch.grid, axis)
+    return np.repeat(_unfold(batch.cta_ids, batch.launch.grid, axis), batch.cta_threads)
 
 
 def _ctaid_in_cluster(batch: Batch, axis: int) -> Array:
