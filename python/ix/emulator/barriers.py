@@ -96,10 +96,13 @@ class Barriers:
     def is_complete(self, key: tuple[int, int]) -> bool:
         """Whether enough threads have arrived; raises if there are too many."""
         phase = self.phases[key]
+        exited = self.batch.scheduler.exited[self.slice(key[0])]
         if phase.expected is None:
-            exited = self.batch.scheduler.exited[self.slice(key[0])]
             return bool((phase.arrived | exited).all())
-        count = int(np.count_nonzero(phase.arrived))
+        # A warp counts as 32 threads, also where some of them have exited.
+        by_warp = phase.arrived.reshape(-1, WARP)
+        whole = (by_warp | exited.reshape(-1, WARP)).all(1) & by_warp.any(1)
+        count = WARP * int(np.count_nonzero(whole))
         if count > phase.expected:
             raise self.batch.error(
                 BarrierError,

@@ -120,7 +120,7 @@ def compile_call(instruction: Instruction, kernel: KernelCode) -> Step:
     if isinstance(callee, Symbol):
         target = kernel.starts.get(callee.name)
         if target is None:
-            raise kernel.unsupported(instruction, f"'{callee.name}' has no body")
+            return _missing(callee.name)
     read = None if target is not None else kernel.reader(callee, "u64")
 
     def step(batch: Batch, active: Active) -> Outcome:
@@ -136,6 +136,21 @@ def compile_call(instruction: Instruction, kernel: KernelCode) -> Step:
             return Jump(np.full(active.count, target))
         places = active.select(read(batch)).view(np.int64) - FUNCTION_BASE
         return Jump(_checked_functions(batch, active, places))
+
+    return step
+
+
+def _missing(name: str) -> Step:
+    """A call of a function without a body, such as a failed assertion's."""
+
+    def step(batch: Batch, active: Active) -> None:
+        raise batch.error(
+            TrapError,
+            f"needs a function of the module, but '{name}' has no body, and "
+            f"{active.count} threads call it; link it, or look at the condition that "
+            "leads here",
+            active.lanes[0],
+        )
 
     return step
 

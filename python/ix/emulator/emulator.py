@@ -19,7 +19,7 @@ import numpy as np
 from ix.emulator.batch import WARP, Array, Batch, Launch
 from ix.emulator.counters import Counter, Counters
 from ix.emulator.errors import LaunchError
-from ix.emulator.heap import Heap
+from ix.emulator.heap import PARAMETERS, Heap
 from ix.emulator.kernel_code import KernelCode
 from ix.emulator.launch_checks import check_launch
 from ix.emulator.layout import align_up, bytes_of_variable
@@ -195,7 +195,7 @@ class Emulator:
         shape = [_triple(size) for size in (grid, block, cluster)]
         parameters = _pack(kernel, args)
         shared = kernel.layout.shared_bytes + shared_bytes
-        allocation = self.heap.allocate(max(len(parameters), 1), "parameters")
+        allocation = self.heap.allocate(max(len(parameters), 1), PARAMETERS)
         launch = Launch(
             shape[0],
             shape[1],

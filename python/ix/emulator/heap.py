@@ -16,11 +16,21 @@ from ix.emulator.batch import Array
 from ix.emulator.errors import LaunchError
 from ix.emulator.layout import GLOBAL_BASE, align_up
 
-__all__ = ["FREE", "INITIALISED", "IN_FLIGHT", "UNWRITTEN", "Allocation", "Heap"]
+__all__ = [
+    "FREE",
+    "INITIALISED",
+    "IN_FLIGHT",
+    "PARAMETERS",
+    "POISON",
+    "UNWRITTEN",
+    "Allocation",
+    "Heap",
+]
 
 FREE, INITIALISED, UNWRITTEN, IN_FLIGHT = 0, 1, 2, 3  # states of a byte
 _LOOK = 1 << 16  # bytes whose states are looked at at once
 _ALIGN = 256  # bytes, as cuMemAlloc gives
+PARAMETERS = "parameters"  # the name of what holds those of a launch
 POISON = 0xFF  # bytes that nobody wrote: NaN in every floating-point type
 
 
@@ -111,12 +121,15 @@ class Heap:
 
     def nearest(self, address: int) -> str:
         """Says where an address lies: in, behind or before which allocation."""
-        below = self.below(address)
+        inside = self.find(address)
+        # Parameters lie among the allocations for the time of a launch only.
+        others = [a for a in self.allocations if a.name != PARAMETERS]
+        before = [a for a in others if a.start <= address]
+        below = inside or (before[-1] if before else None)
         if below is None:
-            if not self.allocations:
+            if not others:
                 return "and there is no allocation"
-            first = self.allocations[0]
-            return f"{first.start - address} bytes before {first}"
+            return f"{others[0].start - address} bytes before {others[0]}"
         if address < below.end:
             return f"at byte {address - below.start} of {below}"
         return f"{address - below.end} bytes behind the end of {below}"

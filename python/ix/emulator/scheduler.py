@@ -252,8 +252,18 @@ class Scheduler:
                     self.pcs[mask] = pc
         elif isinstance(outcome, Jump):
             self.pcs[current.lanes] = outcome.targets
+            self._count_divergence(current, pc)
         elif isinstance(outcome, Exit):
             self.exit(current.full_mask)
+
+    def _count_divergence(self, active: Active, pc: int) -> None:
+        """Counts the warps whose active threads do not go to one instruction."""
+        targets = np.where(active.full_mask, self.pcs, -1).reshape(-1, WARP)
+        lowest = np.where(active.by_warp, targets, len(self.code)).min(1)
+        split = np.asarray(targets.max(1) > lowest) & active.warp_mask
+        if split.any():
+            count = int(np.count_nonzero(split))
+            self.batch.counter.add(pc, "divergent_branches", count)
 
     def exit(self, mask: Array) -> None:
         """Ends threads."""

@@ -109,6 +109,16 @@ def test_lanes_meet_at_a_warp_barrier_from_two_paths(schedule):
     assert (got == np.where(lanes < 16, lanes + 16, lanes + 34)).all()
 
 
+def test_a_warp_counts_as_a_whole_where_lanes_have_exited():
+    got = run(
+        "bar.sync 1, 64; st.global.u32 [%me], 1;",
+        block=45,
+        count=45,
+        initial=np.zeros(45),
+    )
+    assert got.sum() == 45
+
+
 def test_exited_warps_count_at_a_barrier_without_a_count():
     got = run(
         """setp.ge.u32 %p1, %t, 64;

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ptx_runner import run
 
-from ix.emulator.errors import OutOfBoundsError, UnsupportedInstruction
+from ix.emulator.errors import OutOfBoundsError, TrapError, UnsupportedInstruction
 
 SCALE = """.func (.param .b32 result) scale(.param .b32 x, .param .b64 factors)
 {
@@ -122,8 +122,16 @@ def test_a_call_of_what_is_no_function():
             mov.u64 %rd3, 12345; mov.u64 %rd1, twice; call %rd3, P;""",
             module=TABLE,
         )
-    with pytest.raises(UnsupportedInstruction, match="'printf' has no body"):
-        run("call printf;", module=".extern .func printf();")
+
+
+def test_a_function_without_a_body_counts_only_when_it_is_called():
+    body = """setp.gt.u32 %p1, %t, {}; @!%p1 bra DONE;
+        {{ .param .b64 a; st.param.b64 [a], %out; call __assertfail, (a); }}
+        DONE: st.global.u32 [%me], %t;"""
+    module = ".extern .func __assertfail(.param .b64 message);"
+    assert (run(body.format(31), module=module) == np.arange(32)).all()
+    with pytest.raises(TrapError, match="'__assertfail' has no body, and 1 threads"):
+        run(body.format(30), module=module)
 
 
 def test_recursion_is_refused():

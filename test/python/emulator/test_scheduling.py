@@ -150,6 +150,18 @@ def test_an_endless_loop_hits_the_step_limit():
         run("LOOP: bra LOOP;", step_limit=1000)
 
 
+def test_an_indexed_branch_counts_the_warps_that_split():
+    body = """{} brx.idx %r1, LIST;
+        LIST: .branchtargets A, B;
+        A: mov.u32 %r2, 5; bra JOIN;
+        B: mov.u32 %r2, 6;
+        JOIN: st.global.u32 [%me], %r2;"""
+    of_lane, of_warp = "and.b32 %r1, %t, 1;", "shr.u32 %r1, %t, 5;"
+    options = {"block": 64, "count": 64}
+    assert count(body.format(of_lane), **options)["divergent_branches"] == 2
+    assert count(body.format(of_warp), **options)["divergent_branches"] == 0
+
+
 def test_exited_threads_leave_the_others_alone():
     got = run(
         """setp.lt.u32 %p1, %t, 5;
