@@ -172,7 +172,8 @@ class BodyParser:
         stream.next()
         file, at, column = stream.integer(), stream.integer(), stream.integer()
         name = self.module.files.get(file, f"file {file}")
-        self.location = SourceLocation(name, at, column)
+        # Line 0 is the compiler's word for code that no line stands for.
+        self.location = SourceLocation(name, at, column) if at else None
         while stream.line == line and stream.peek():
             stream.next()
 

@@ -230,8 +230,10 @@ def test_a_fault_names_the_line_of_the_debug_information():
     !0 = distinct !DICompileUnit(language: DW_LANG_C, file: !1, emissionKind: FullDebug)
     !1 = !DIFile(filename: "model.py", directory: "/")
     !3 = !{i32 2, !"Debug Info Version", i32 3}
-    !4 = distinct !DISubprogram(name: "k", file: !1, line: 1, unit: !0, spFlags: DISPFlagDefinition)
-    !5 = !DILocation(line: 42, column: 7, scope: !4)"""
+    !4 = distinct !DISubprogram(name: "k", file: !1, line: 1, type: !6, unit: !0, spFlags: DISPFlagDefinition)
+    !5 = !DILocation(line: 42, column: 7, scope: !4)
+    !6 = !DISubroutineType(types: !7)
+    !7 = !{null}"""
     text = kernel(
         """%far = getelementptr i32, ptr addrspace(1) %target, i32 4096
         store i32 1, ptr addrspace(1) %far, !dbg !5

@@ -214,11 +214,11 @@ def test_locations_name_the_source_even_if_files_come_last():
     module = parse_module(
         HEADER
         + ".entry k() {\n.loc 1 12 3\nret;\n.loc 2 7 5, function_name L+3, inlined_at 1 2 3\n"
-        + 'exit; }\n.file 1 "model.py"\n.file 2 "layer.py", 123, 456\n'
+        + 'exit;\n.loc 1 0 0\nexit; }\n.file 1 "model.py"\n.file 2 "layer.py", 123, 456\n'
         + ".section .debug_info { .b32 4, {1, 2} }\n"
     )
     places = [str(i.location) for i in module.functions["k"].instructions]
-    assert places == ["model.py:12:3", "layer.py:7:5"]
+    assert places == ["model.py:12:3", "layer.py:7:5", "None"]
 
 
 @pytest.mark.parametrize(
