@@ -9,7 +9,7 @@ import numpy as np
 from ix.emulator.batch import Array
 from ix.emulator.types import STORAGE
 
-__all__ = ["INITIALISED_WORD", "Access", "bytes_from", "gather", "scatter"]
+__all__ = ["INITIALISED_WORD", "Access", "gather", "scatter"]
 
 # The states of so many initialised bytes, as one integer.
 INITIALISED_WORD = {
@@ -75,8 +75,3 @@ def scatter(buffer: Array, index: Array, size: int, values: Array) -> None:
         return
     for i, column in enumerate(wide.reshape(-1, size // unit).T):
         view[at + i] = column
-
-
-def bytes_from(index: Array, size: int) -> Array:
-    """The indices of all bytes of accesses, (n · size,)."""
-    return (index[:, None] + np.arange(size)).reshape(-1)

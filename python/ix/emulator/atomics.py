@@ -20,7 +20,7 @@ from ix.emulator.kernel_code import KernelCode, Reader, Writer, elements_of
 from ix.emulator.load_store import space_in
 from ix.emulator.outcome import Step
 from ix.emulator.syntax import Instruction, Sink
-from ix.emulator.types import bytes_of, dtype_of
+from ix.emulator.types import dtype_of, is_type
 
 __all__ = ["INSTRUCTIONS"]
 
@@ -90,17 +90,18 @@ def compile_atomic(instruction: Instruction, kernel: KernelCode) -> Step:
     mode = next((m for m in instruction.modifiers if m in _MODES), None)
     if mode is None or instruction.has("async"):
         raise kernel.unsupported(instruction, "its operation is not emulated")
+    type_name = [m for m in instruction.modifiers if is_type(m)][-1]
     operands = list(instruction.operands)
     result = operands.pop(0) if instruction.opcode == "atom" else Sink()
     address = kernel.address(operands.pop(0))
-    operation = operation_of(mode, instruction.type)
+    operation = operation_of(mode, type_name)
     columns = [
-        [kernel.reader(each, instruction.type) for each in elements_of(operand)]
+        [kernel.reader(each, type_name) for each in elements_of(operand)]
         for operand in operands[: 2 if mode == "cas" else 1]
     ]
     count = len(columns[0])
     writers = (
-        [kernel.writer(each, instruction.type) for each in elements_of(result)]
+        [kernel.writer(each, type_name) for each in elements_of(result)]
         if not isinstance(result, Sink)
         else []
     )
@@ -118,7 +119,7 @@ def _step(
     columns: list[tuple[Reader, ...]],
     writers: list[Writer],
 ) -> Step:
-    space, size = space_in(instruction, kernel), bytes_of(instruction.type)
+    space, size = space_in(instruction, kernel), operation.dtype.itemsize
     acquires = instruction.has("acquire", "acq_rel")
     releases = instruction.has("release", "acq_rel")
 

@@ -1,4 +1,6 @@
-"""Branches, calls and ends: bra, brx.idx, call, ret, exit, trap.
+"""Jumps, calls and ends: brx.idx, call, ret, exit, trap.
+
+The scheduler itself executes `bra`, by the target that it is linked with.
 
 Arguments and results of functions travel as bytes: a call copies them into a buffer
 that the function's first step (`enter`) copies into its own variables; `ret` copies the
@@ -61,11 +63,6 @@ class CallStack:
             grown = np.zeros((len(self.bytes), align_up(size, 256)), np.uint8)
             grown[:, : self.bytes.shape[1]] = self.bytes
             self.bytes = grown
-
-
-def compile_branch(instruction: Instruction, kernel: KernelCode) -> Step:
-    """Never runs: the scheduler executes `bra` by its target."""
-    raise AssertionError("bra has a target")
 
 
 def compile_indexed_branch(instruction: Instruction, kernel: KernelCode) -> Step:
@@ -296,7 +293,6 @@ def compile_return_value(instruction: Instruction, kernel: KernelCode) -> Step:
 
 
 INSTRUCTIONS = {
-    "bra": compile_branch,
     "brx": compile_indexed_branch,
     "call": compile_call,
     "ret": compile_return,

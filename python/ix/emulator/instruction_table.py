@@ -28,7 +28,7 @@ _MODULES = {
     "moves": "mov cvta isspacep mapa getctarank",
     "load_store": "ld ldu st",
     "atomics": "atom red",
-    "control": "bra brx call ret exit trap brkpt return_value enter",
+    "control": "brx call ret exit trap brkpt return_value enter",
     "barriers": "bar barrier barrier.cluster bar.warp",
     "warp": "shfl vote match redux activemask elect",
     "fences": "fence membar griddepcontrol nanosleep prefetch prefetchu applypriority "

@@ -74,10 +74,6 @@ class Scheduler:
             self.blocked &= ~mask
             self.woken = True
 
-    def live(self) -> Array:
-        """bool over the threads: those that have not exited."""
-        return ~self.exited
-
     # The loop
 
     def run(self) -> None:

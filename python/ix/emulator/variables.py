@@ -32,7 +32,7 @@ def parse_variables(stream: TokenStream) -> list[Variable]:
     return found
 
 
-def parse_parameters(stream: TokenStream, space: str = "param") -> list[Variable]:
+def parse_parameters(stream: TokenStream) -> list[Variable]:
     """Parses `( .param .u64 a, .reg .b32 b, ... )`; a `.reg` has the space "reg"."""
     stream.expect("(")
     found: list[Variable] = []
