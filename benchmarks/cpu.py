@@ -1,6 +1,7 @@
 """Times ix against NumPy, PyTorch, torch.compile and ONNX Runtime on this CPU.
 
-    python benchmarks/cpu.py --json benchmarks/results/cpu.json [--only TEXT] [--append]
+    python benchmarks/cpu.py [--json benchmarks/results/cpu.json [--append]]
+                             [--only TEXT …]
 
 Each library runs in a process of its own, because their spinning workers spoil each
 other. The processes take turns, a slice of calls at a time; the figures are the medians
@@ -382,7 +383,9 @@ def main() -> int:
     parser.add_argument(
         "--json", metavar="FILE", help="write one row per work and peer"
     )
-    parser.add_argument("--only", default="", help="works whose name holds this text")
+    parser.add_argument(
+        "--only", nargs="+", default=[""], help="works whose name holds one of these"
+    )
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--slice", type=float, default=0.2, help="seconds")
     parser.add_argument(
@@ -400,7 +403,7 @@ def main() -> int:
     if options.json and options.append and Path(options.json).exists():
         rows = json.loads(Path(options.json).read_text())["rows"]
     for name in [*MINILM, *WORKS]:
-        if options.only in name:
+        if any(text in name for text in options.only):
             rows += run_work(name, options)
             if options.json:
                 text = json.dumps({"machine": facts, "rows": rows}, indent=1)

@@ -11,6 +11,7 @@ The kernel counts in ticks of 10 ms: over a tenth of a second the answer is off 
 from __future__ import annotations
 
 import os
+import resource
 import time
 from pathlib import Path
 
@@ -21,17 +22,20 @@ IDLE = 0.1
 
 
 class Watch:
-    """Counts from when it is made. Without /proc/stat it sees no one."""
+    """Counts from when it is made; children that still run count as others.
+
+    Without /proc/stat it sees no one.
+    """
 
     def __init__(self) -> None:
         self.busy_s = _busy_seconds()
-        self.own_s = time.process_time()
+        self.own_s = _own_seconds()
         self.start = time.perf_counter()
 
     def others(self) -> float:
         """Processors that other processes, or other virtual machines, used."""
         seconds = time.perf_counter() - self.start
-        own = time.process_time() - self.own_s
+        own = _own_seconds() - self.own_s
         return max((_busy_seconds() - self.busy_s - own) / seconds, 0.0)
 
 
@@ -46,6 +50,16 @@ def wait_until_idle(limit_s: float) -> bool:
     return False
 
 
+def _own_seconds() -> float:
+    """Processor time of this process, and of its children that have ended."""
+    return sum(
+        usage.ru_utime + usage.ru_stime
+        for usage in map(
+            resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+        )
+    )
+
+
 def _busy_seconds() -> float:
     """Seconds of all processors that were not idle, since the system started.
 
@@ -54,7 +68,7 @@ def _busy_seconds() -> float:
     try:
         first = Path("/proc/stat").read_text().partition("\n")[0]
     except OSError:
-        return time.process_time()
+        return _own_seconds()
     user, nice, system, _, _, irq, softirq, steal, *_ = map(int, first.split()[1:])
     ticks = user + nice + system + irq + softirq + steal
     return ticks / os.sysconf("SC_CLK_TCK")
