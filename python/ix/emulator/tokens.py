@@ -21,6 +21,9 @@ _TOKEN = re.compile(
     r"|\S"  # punctuation
 )
 
+# Spaces that an instruction does not have between its tokens.
+_SPACE = re.compile(r" (?=\.[A-Za-z0-9_])| (?=[,;\])}|>+])|(?<=[\[({@!|<+-]) ")
+
 
 def _blank(comment: re.Match[str]) -> str:
     """What replaces a comment: its line breaks, so that line numbers hold."""
@@ -88,10 +91,7 @@ class TokenStream:
 
     def text_of(self, start: int, stop: int) -> str:
         """The tokens from start to before stop, spaced as an instruction is."""
-        text = " ".join(self.tokens[start:stop])
-        text = re.sub(r" (\.)(?=[A-Za-z0-9_])", r"\1", text)
-        text = re.sub(r" ([,;\])}|>+])", r"\1", text)
-        return re.sub(r"([\[({@!|<+-]) ", r"\1", text)
+        return _SPACE.sub("", " ".join(self.tokens[start:stop]))
 
     def error(self, wanted: str) -> PtxSyntaxError:
         """An error that says what is wanted here, and what is there."""
