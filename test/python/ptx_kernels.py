@@ -272,13 +272,13 @@ CASES = {
              plain_gemm(256, 256, 256, "bf16", True), FLOAT32, 65536),
         # Stores and TMA in its epilogue have a barrier, but no proxy fence in between.
         Case("pyptx_hopper_gemm", "sm_90a", (2,), 384, cluster_gemm, BFLOAT16, 221744,
-             (2, 1, 1), {"proxy_fences": False}),
+             (2, 1, 1), {"strict": False}),
         # Weights are stored and read by wgmma with a barrier, but no proxy fence.
         Case("pyptx_hopper_attention", "sm_90a", (1,), 128,
              mapped_attention(128, 128, 32, 64), ATTENTION,
-             options={"proxy_fences": False}),
+             options={"strict": False}),
         Case("pyptx_hopper_attention_tiles", "sm_90a", (1,), 128,
              mapped_attention(64, 64, 16, 16), ATTENTION,
-             options={"proxy_fences": False}),
+             options={"strict": False}),
     )
 }  # fmt: skip

@@ -226,7 +226,9 @@ def _compile_mma(instruction: Instruction, kernel: KernelCode) -> Step:
             )
             queue.issue(number, Pending(batch.pc, chains[i], compute))
         if batch.completion == "late":
-            accumulator.poison(batch, active)
+            marks = accumulator.poison(batch, active)
+            for chain in chains:
+                chain.marks = marks
         else:
             _finish_early(queue, numbers)
 
@@ -255,7 +257,10 @@ def _chains_of(
     new: Array | None = None
     for i, number in enumerate(numbers):
         queue.check_fenced(number, held)
-        if found[i] is None:
+        chain = found[i]
+        if chain is not None:
+            queue.check_poisoned(number, chain)
+        else:
             queue.check_fenced(number, accumulator.registers)
             if new is None:
                 new = accumulator.load(batch, active)

@@ -55,14 +55,23 @@ class Accumulator:
         for write, word in zip(self.write, words, strict=True):
             write(batch, word, active)
 
-    def poison(self, batch: Batch, active: Active) -> None:
-        """Marks the registers of the active threads as in flight."""
+    def poison(self, batch: Batch, active: Active) -> list[Array]:
+        """Marks the registers of the active threads as in flight; what they hold."""
         for write in self.write:
             write(batch, _POISON, active)  # type: ignore[arg-type]
+        return [batch.registers[index] for index in self.registers]
 
-    def is_poisoned(self, batch: Batch, active: Active) -> bool:
-        """Whether nobody has written the registers since they were poisoned."""
-        return all((active.select(r(batch)) == _POISON).all() for r in self.read)
+    def is_poisoned(self, batch: Batch, active: Active, marks: list[Array]) -> bool:
+        """Whether nobody has written the registers since they were poisoned.
+
+        Args:
+            marks: What was in the registers then; a write replaces it.
+        """
+        return all(
+            batch.registers[index] is mark
+            or (active.select(read(batch)) == _POISON).all()
+            for index, read, mark in zip(self.registers, self.read, marks, strict=True)
+        )
 
 
 @dataclass(slots=True)
@@ -72,11 +81,13 @@ class Chain:
     Attributes:
         matrix: D[64, N] behind those that have been computed.
         pending: How many are in flight.
+        marks: What the registers hold meanwhile; empty before they are poisoned.
     """
 
     accumulator: Accumulator
     matrix: Array
     pending: int = 0
+    marks: list[Array] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -231,16 +242,29 @@ class WgmmaQueue:
         chain.pending -= 1
         self.batch.pc = running
 
-    def _write_back(self, chains: list[tuple[int, Chain]]) -> None:
-        batch, accumulator = self.batch, chains[0][1].accumulator
-        active = active_of(batch, [number for number, _ in chains])
-        if batch.completion == "late" and not accumulator.is_poisoned(batch, active):
+    def check_poisoned(self, number: int, chain: Chain) -> None:
+        """Checks that nobody wrote the accumulators of a chain in flight.
+
+        Raises:
+            WgmmaOrderError: Somebody did.
+        """
+        batch = self.batch
+        active = active_of(batch, [number])
+        if chain.marks and not chain.accumulator.is_poisoned(
+            batch, active, chain.marks
+        ):
             raise batch.error(
                 WgmmaOrderError,
                 "needs accumulators that nobody writes while they are in flight, but "
                 "one was written before the wait; use them behind wgmma.wait_group",
-                chains[0][0] * WARPGROUP,
+                number * WARPGROUP,
             )
+
+    def _write_back(self, chains: list[tuple[int, Chain]]) -> None:
+        batch, accumulator = self.batch, chains[0][1].accumulator
+        active = active_of(batch, [number for number, _ in chains])
+        for number, chain in chains:
+            self.check_poisoned(number, chain)
         matrices = np.stack([chain.matrix for _, chain in chains])
         accumulator.store(batch, active, matrices)
         for number, _ in chains:
