@@ -93,6 +93,8 @@ def _fits(scores: Scores, output: Product, element_type: ir.Type) -> bool:
     v = _shape(output.b, output.order_b)
     if 0 in (*q[:-2], *k[:-2]):  # the op needs a head
         return False
+    if len(q) == 4 and DYNAMIC in (q[1], k[1]):  # … and to know how many
+        return False
     if 5 in (len(q), len(v)):
         return _fits_in_groups(scores, q, k, v)
     if 3 in (len(q), len(v)):  # the leading axes are viewed in two ways, or as one

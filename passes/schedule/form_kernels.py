@@ -303,6 +303,14 @@ SIZE_OPS = {
 }
 
 
+_DERIVED = ("tensor.concat", "tensor.pad", "tensor.collapse_shape")
+"""Ops whose result's sizes follow from their operands'.
+
+A kernel that takes such a size too (2 · n beside n) has to know that both are one: then
+the op has an `ix.sizes` of its own.
+"""
+
+
 def _captured(op: Any) -> list[Any]:
     """Every value that an op uses from outside it, its regions' included."""
     inner = {r for o in _nested(op) for r in o.operation.results}
@@ -397,12 +405,7 @@ class _KernelBuilder:
         integer = ir.IntegerType.get_signless(64)
         attributes = []
         for value in self.inputs:
-            sizes = [
-                s if isinstance(s, int) else -1 - self.dynamic.index(s)
-                for s in self.sizes.shape(value)
-            ]
-            entry = ir.ArrayAttr.get([ir.IntegerAttr.get(integer, s) for s in sizes])
-            named = {"ix.sizes": entry}
+            named = {"ix.sizes": self._numbered(value)}
             if _is_constant(value):
                 named["ix.constant"] = ir.UnitAttr.get()
             attributes.append(ir.DictAttr.get(named))
@@ -419,13 +422,29 @@ class _KernelBuilder:
             self.group.family
         )
 
+    def _numbered(self, value: Any) -> Any:
+        """The sizes of a tensor: a size, or −1 − n for the n-th size argument."""
+        integer = ir.IntegerType.get_signless(64)
+        sizes = [
+            size if isinstance(size, int) else -1 - self.dynamic.index(size)
+            for size in self.sizes.shape(value)
+        ]
+        return ir.ArrayAttr.get([ir.IntegerAttr.get(integer, size) for size in sizes])
+
     def _clone(self, op: Any, values: dict[Any, Any], block: Any) -> None:
         with op.operation.location:
             clone = op.operation.clone()
+            if op.operation.name in _DERIVED and self._takes_sizes(op):
+                clone.attributes["ix.sizes"] = self._numbered(op.operation.results[0])
         self._remap(clone, values, block)
         for nested in _nested(clone):
             self._remap(nested.operation, values, block)
         values.update(zip(op.operation.results, clone.results, strict=True))
+
+    def _takes_sizes(self, op: Any) -> bool:
+        """Whether all sizes of the op's result are known or arguments."""
+        shape = self.sizes.shape(op.operation.results[0])
+        return all(isinstance(size, int) or size in self.dynamic for size in shape)
 
     def _remap(self, op: Any, values: dict[Any, Any], block: Any) -> None:
         for number, operand in enumerate(list(op.operands)):

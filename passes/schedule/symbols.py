@@ -12,7 +12,7 @@ from typing import Any
 
 from ix.errors import CompileError
 from ix.mlir import DYNAMIC, defining_op, ir
-from ix.runtime.sizes import Size, combine, from_json, product
+from ix.runtime.sizes import Size, combine, dim, from_json, product
 
 __all__ = ["Sizes"]
 
@@ -112,6 +112,10 @@ class Sizes:
                 ir.StringAttr(op.operation.attributes["ix.sizes"]).value
             )
             return [from_json(s) for s in shapes[ir.OpResult(value).result_number]]
+        if "ix.sizes" in op.operation.attributes:  # in a kernel: of its arguments
+            numbers = ir.ArrayAttr(op.operation.attributes["ix.sizes"])
+            sizes = [ir.IntegerAttr(number).value for number in numbers]
+            return [size if size >= 0 else dim(-1 - size) for size in sizes]
         rule = _RULES.get(name)
         if rule is not None:
             return rule(self, op)
