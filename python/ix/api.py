@@ -151,7 +151,7 @@ class Jitted:
         """A call with nests, numbers or static values, or with new shapes."""
         try:
             nested, leaves = self._parameters.signature(args, kwargs)
-        except TypeError:  # `_signature` names what is not hashable
+        except (TypeError, RecursionError):  # `split` and `_signature` say why
             return self._call_new(args, kwargs, key, None)
         compiled = self._nested.get(nested)
         if compiled is None:

@@ -29,8 +29,11 @@ def position(frame: FrameType) -> tuple[str, int, int]:
     return code.co_filename, frame.f_lineno, _columns(code, frame.f_lasti)
 
 
-def error_position(error: BaseException) -> str:
-    """`file:line:col` of the user's innermost frame that an exception passed."""
+def error_position(error: BaseException, *, outermost: bool = False) -> str:
+    """`file:line:col` of the user's innermost frame that an exception passed.
+
+    With `outermost`, that of the user's first frame: where a recursion starts.
+    """
     found = ""
     step = error.__traceback__
     while step is not None:
@@ -39,6 +42,8 @@ def error_position(error: BaseException) -> str:
             code = step.tb_frame.f_code
             column = _columns(code, step.tb_lasti)
             found = f"{code.co_filename}:{step.tb_lineno}:{column}"
+            if outermost:
+                break
         step = step.tb_next
     return found
 

@@ -183,7 +183,7 @@ class Parameters:
             if fixed:
                 found, tree = [argument], Tree(None)
             else:
-                found, tree = flatten(argument)
+                found, tree = flatten(argument, f"argument '{name}'")
             trees.append(tree)
             leaves += found
             names += list(tree.paths(name))

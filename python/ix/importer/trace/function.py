@@ -65,7 +65,7 @@ def trace_call(
         tracers = [_argument(module, leaf) for leaf in leaves]
         args, kwargs = call.rebuild(tracers)
         del tracers
-        outputs, tree = flatten(_run(function, args, kwargs))
+        outputs, tree = flatten(_run(function, args, kwargs), "the result")
         values = [_output(each) for each in outputs]
         names = output_names(tree)
         return module.finish(
@@ -76,9 +76,20 @@ def trace_call(
 
 
 def _run(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-    """The function's result; an `InputError` gets the line that it comes from."""
+    """The function's result; an `InputError` gets the line that it comes from.
+
+    Raises:
+        InputError: A builder refuses its operands, or the function calls itself
+            without an end.
+    """
     try:
         return function(*args, **kwargs)
+    except RecursionError as error:
+        where = error_position(error, outermost=True)
+        raise InputError(
+            f"{where}: error: a traced function needs to come to an end, but it calls "
+            "itself too deep; let Python numbers end the recursion, or write a loop"
+        ) from None
     except InputError as error:
         where = error_position(error)
         if where and not str(error).startswith(where.rpartition(":")[0]):

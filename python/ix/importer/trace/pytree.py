@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from ix.errors import InputError
+
 __all__ = ["LEAF", "Tree", "flatten", "signature", "unflatten"]
 
 
@@ -51,14 +53,25 @@ class Tree:
 
 LEAF = Tree(None)
 
+DEEPEST = 64
+"""Containers in one another; a container that holds itself has more."""
 
-def flatten(nest: Any) -> tuple[list[Any], Tree]:
-    """The leaves of a nest, in order, and its tree. What is no container is a leaf."""
+
+def flatten(nest: Any, name: str = "a nest") -> tuple[list[Any], Tree]:
+    """The leaves of a nest, in order, and its tree. What is no container is a leaf.
+
+    Args:
+        nest: Arrays in containers.
+        name: What errors call it.
+
+    Raises:
+        InputError: Containers stand more than `DEEPEST` deep in one another.
+    """
     leaves: list[Any] = []
-    return leaves, _flatten(nest, leaves)
+    return leaves, _flatten(nest, leaves, name, 0)
 
 
-def _flatten(nest: Any, leaves: list[Any]) -> Tree:
+def _flatten(nest: Any, leaves: list[Any], name: str, depth: int) -> Tree:
     kind = type(nest)
     if nest is None:
         return Tree(kind)
@@ -74,7 +87,13 @@ def _flatten(nest: Any, leaves: list[Any]) -> Tree:
     else:
         leaves.append(nest)
         return LEAF
-    return Tree(kind, keys, tuple(_flatten(each, leaves) for each in entries))
+    if depth == DEEPEST:
+        raise InputError(
+            f"{name} needs containers at most {DEEPEST} deep, but a {kind.__name__} "
+            "stands deeper, or holds itself; pass its arrays"
+        )
+    children = tuple(_flatten(each, leaves, name, depth + 1) for each in entries)
+    return Tree(kind, keys, children)
 
 
 def signature(nest: Any, leaves: list[Any]) -> Any:
