@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -50,12 +50,16 @@ _F32: Final = (
     *(0, 1, 0x7FFFFF, 0x800000, 0x33800000, 0x3F000000, 0x3F7FFFFF, 0x3F800000),
     *(0x3F800001, 0x40490FDB, 0x4EFFFFFF, 0x4F000000, 0x5F000000, 0x7F000000),
     *(0x7F7FFFFF, 0x7F800000, 0x7F955555, 0x7FC00001),
+    # Halfway between two tf32 and two f16, two bf16, two e4m3, two e5m2.
+    *(0x3F801000, 0x3F803000, 0x3F808000, 0x3F818000, 0x3F880000, 0x3F900000),
 )
 _F64: Final = (
     *(0, 1, (1 << 52) - 1, 1 << 52, 0x3CA0 << 48, 0x3FE0 << 48, 0x3FF0 << 48),
     *((0x3FF0 << 48) + 1, 0x41DFFFFFFFC00000, 0x43E0 << 48, 0x47EFFFFFE0000000),
     *(0x5FE0 << 48, (0x7FF0 << 48) - 1, 0x7FF0 << 48, 0x7FF5555555555555),
     (0x7FF8 << 48) + 1,
+    # Halfway between two f32, two f16, two bf16.
+    *(0x3FF0000010000000, 0x3FF0000030000000, 0x3FF0020000000000, 0x3FF0100000000000),
 )
 _FLOATS: Final = {"f16": (16, _F16), "bf16": (16, _BF16), "f32": (32, _F32)}
 
@@ -223,6 +227,7 @@ def compare(
     """Asserts that one spelling gives what the reference gives, for given operands."""
     results = alu.lookup(opcode, mods, inputs).results
     found = evaluate(opcode, mods, inputs, columns)
+    check_places(opcode, mods, inputs, columns, found)
     for thread, given in enumerate(zip(*columns, strict=True)):
         expected = reference(mods, *given)
         expected = expected if isinstance(expected, tuple) else (expected,)
@@ -233,5 +238,22 @@ def compare(
         )
 
 
-def show(values: tuple[int, ...]) -> str:
+def check_places(
+    opcode: str,
+    mods: tuple[str, ...],
+    inputs: int | None,
+    columns: list[list[int]],
+    found: list[list[int]],
+) -> None:
+    """Asserts that a few threads get the same when they are alone, in arrays of one."""
+    count = len(columns[0])
+    for thread in np.random.default_rng().integers(0, count, 5):
+        alone = evaluate(opcode, mods, inputs, [[c[thread]] for c in columns])
+        assert [[c[thread]] for c in found] == alone, (
+            f"{'.'.join((opcode, *mods))}({show([c[thread] for c in columns])}) depends "
+            "on the other threads"
+        )
+
+
+def show(values: Sequence[int]) -> str:
     return ", ".join(map(hex, values))

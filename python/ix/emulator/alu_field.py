@@ -39,20 +39,38 @@ def _permute(words: Words) -> Operation:
     generic = _byte_control(words["mode"])
 
     def permute(a: Array, b: Array, control: Array) -> Any:
-        both = (np.asarray(b, np.uint64) << np.uint64(32)) | np.asarray(a, np.uint64)
         selectors = generic(control)
+        if np.ndim(control) == 0:  # an immediate, as nearly always
+            return _permute_alike(a, b, int(selectors))
+        both = (np.asarray(b, np.uint64) << np.uint64(32)) | np.asarray(a, np.uint64)
         result: Any = np.uint32(0)
         for place in range(4):
             selector = selectors >> np.uint32(4 * place)
             shift = (selector & np.uint32(7)).astype(np.uint64) << np.uint64(3)
             byte = (both >> shift).astype(np.uint8)
-            # Bit 3 asks for the sign of the byte, eight times.
-            sign = (byte.view(np.int8) >> np.int8(7)).view(np.uint8)
-            byte = np.where(selector & np.uint32(8), sign, byte)
+            byte = np.where(selector & np.uint32(8), _sign_of_byte(byte), byte)
             result = result | (byte.astype(np.uint32) << np.uint32(8 * place))
         return result
 
     return Operation(("b32", "b32", "b32"), ("b32",), permute)
+
+
+def _permute_alike(a: Array, b: Array, selectors: int) -> Any:
+    """The permutation where all threads have the same selectors."""
+    result: Any = np.uint32(0)
+    for place in range(4):
+        selector = selectors >> 4 * place
+        source = b if selector & 4 else a
+        byte = (source >> np.uint32(8 * (selector & 3))).astype(np.uint8)
+        if selector & 8:
+            byte = _sign_of_byte(byte)
+        result = result | (byte.astype(np.uint32) << np.uint32(8 * place))
+    return result
+
+
+def _sign_of_byte(byte: Array) -> Any:
+    """The sign of bytes, eight times."""
+    return (byte.view(np.int8) >> np.int8(7)).view(np.uint8)
 
 
 def _low_bits(length: Array, dtype: np.dtype[Any]) -> Any:

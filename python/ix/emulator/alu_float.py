@@ -18,6 +18,7 @@ from ix.emulator.alu_rounding import (
     bf16_to_f32,
     canonical,
     flusher,
+    replaced,
     round_to,
     saturate,
     to_odd,
@@ -46,9 +47,11 @@ def fma_nearest_f32(a: Array, b: Array, c: Array) -> Array:
     tiny = np.abs(total) < _SUBNORMAL
     if tiny.any():
         doubtful |= tiny & (total != 0)
-    if doubtful.any():
-        total = np.where(doubtful, to_odd(*two_sum(product, c)), total)
-    return total.astype(np.float32)
+    return replaced(total, doubtful, _exact_sum, product, c).astype(np.float32)
+
+
+def _exact_sum(a: Array, b: Array) -> Any:
+    return to_odd(*two_sum(a, b))
 
 
 def _narrow(function: Function, mode: str) -> Function:
@@ -63,7 +66,7 @@ def _add_f32(mode: str) -> Function:
         return np.add
 
     def add(a: Array, b: Array) -> Any:
-        return _signed_zero(to_odd(*two_sum(_wide(a), _wide(b))), a, b, mode)
+        return _signed_zero(_exact_sum(_wide(a), _wide(b)), a, b, mode)
 
     return _narrow(add, mode)
 
@@ -88,7 +91,7 @@ def _fma_f32(mode: str) -> Function:
 
     def fma(a: Array, b: Array, c: Array) -> Any:
         product = np.multiply(a, b, dtype=np.float64)
-        return _signed_zero(to_odd(*two_sum(product, _wide(c))), product, c, mode)
+        return _signed_zero(_exact_sum(product, _wide(c)), product, c, mode)
 
     return _narrow(fma, mode)
 

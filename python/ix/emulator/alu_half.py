@@ -17,6 +17,7 @@ from ix.emulator.alu_rounding import (
     bf16_to_f32,
     canonical,
     flusher,
+    replaced,
     round_nearest_bf16,
     saturate,
     to_odd,
@@ -88,10 +89,14 @@ def _fma_for_bf16(a: Array, b: Array, c: Array) -> Array:
     total = np.asarray(np.add(product, c, dtype=np.float64).astype(np.float32))
     # Only halfway between two bf16 does it matter what float32 has lost.
     halfway = (total.view(np.uint32) & np.uint32(0xFFFF)) == np.uint32(0x8000)
-    if not halfway.any():
-        return total
-    exact = to_odd(*two_sum(product, c))
-    return np.where(halfway, to_odd(total, exact - total), total)
+    return replaced(total, halfway, _odd_f32, product, c)
+
+
+def _odd_f32(a: Array, b: Array) -> Any:
+    """a + b in float32, rounded to odd."""
+    exact = to_odd(*two_sum(a, b))
+    near = exact.astype(np.float32)
+    return to_odd(near, exact - near)
 
 
 def _maker(

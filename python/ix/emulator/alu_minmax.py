@@ -22,15 +22,10 @@ Function = Callable[..., Any]
 
 
 def _extreme(words: Words, largest: bool) -> Function:
-    """The smaller or larger of two floats, or of their magnitudes.
-
-    Without `NaN` a number wins over a NaN; NumPy's fmin and fmax do so, minimum and
-    maximum do not. Neither says which zero it gives.
-    """
-    if words["nan"]:
-        choose: Function = np.maximum if largest else np.minimum
-    else:
-        choose = np.fmax if largest else np.fmin
+    """The smaller or larger of two floats; without `NaN` a number wins over a NaN."""
+    # NumPy's fmin and fmax would do, but for signalling NaN they depend on the place in
+    # the array.
+    choose = np.maximum if largest else np.minimum
 
     def extreme(a: Array, b: Array) -> Any:
         result = choose(a, b)
@@ -39,7 +34,10 @@ def _extreme(words: Words, largest: bool) -> Function:
             first = np.signbit(a) != largest  # a is the one to take, or both are alike
             chosen = np.where(first, a, b)
             result = np.where(zeros & (a == b), chosen, result)
-        return canonical(result)
+        if words["nan"] or not np.isnan(result).any():
+            return canonical(result)
+        number = np.where(np.isnan(b), a, result)
+        return canonical(np.where(np.isnan(a), b, number))
 
     return extreme
 

@@ -37,6 +37,7 @@ _SMALL: Final = {
     "e3m2x2": (Format(3, -2, 28.0), 6),
     "e2m1x2": (Format(2, 0, 6.0), 4),
 }
+_F16_EXPONENT: Final = -14  # of the smallest normal float16
 # The type that stands for a pair in `types`.
 _HELD: Final = {"e2m3x2": "b16", "e3m2x2": "b16"}
 
@@ -64,7 +65,9 @@ def _code(x: Array, name: str) -> Array:
     """The codes of float64 numbers, rounded to nearest and held within the largest."""
     target, bits = _SMALL[name]
     held = np.minimum(np.abs(round_to(x, target, "rn")), target.largest)
-    codes = np.searchsorted(_magnitudes(name), held).astype(np.uint16)
+    # Scaled to float16's exponents, a number has the fields of its code at the top.
+    scaled = (held * 2.0 ** (_F16_EXPONENT - target.min_exponent)).astype(np.float16)
+    codes = np.asarray(scaled).view(np.uint16) >> np.uint16(11 - target.precision)
     codes = codes | np.signbit(x).astype(np.uint16) << np.uint16(bits - 1)
     # Formats without a NaN have the largest number in its place.
     largest = len(_magnitudes(name)) - 1

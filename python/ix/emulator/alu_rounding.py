@@ -27,6 +27,7 @@ __all__ = [
     "canonical",
     "flush_bf16",
     "flusher",
+    "replaced",
     "round_nearest_bf16",
     "round_to",
     "saturate",
@@ -52,6 +53,8 @@ class Format:
     largest: float
     has_infinity: bool = True
 
+
+_BIAS: Final = 1023  # of the exponent field of float64
 
 F32: Final = Format(24, -126, float(np.finfo(np.float32).max))
 F16: Final = Format(11, -14, 65504.0)
@@ -80,6 +83,19 @@ def to_odd(s: Array, e: Array) -> Any:
     return (bits + away * inexact).view(s.dtype)
 
 
+def replaced(
+    values: Array, where: Array, function: Callable[..., Array], *operands: Array
+) -> Array:
+    """`values`, with what `function` gives for the operands in the places `where`."""
+    if not where.any():
+        return values
+    places = np.nonzero(np.atleast_1d(where))[0]
+    result = np.array(np.broadcast_to(values, np.atleast_1d(where).shape))
+    full = (np.broadcast_to(operand, result.shape)[places] for operand in operands)
+    result[places] = function(*full)
+    return result
+
+
 def step_toward(s: Array, e: Array, mode: str) -> Any:
     """Rounds s + e, where s is the nearest float64, to float64 in a directed mode."""
     if mode == "rn":
@@ -102,26 +118,33 @@ def round_to(x: Array, target: Format, mode: str) -> Array:
     Returns:
         Numbers of the format; infinities and NaN also where the format has none.
     """
-    exponent = np.frexp(x)[1]  # |x| < 2^exponent
-    last = np.maximum(
-        exponent - target.precision, target.min_exponent - target.precision + 1
-    )
-    units = np.ldexp(x, -last)  # exact: x counted in its own last places
-    rounded = np.copysign(np.ldexp(_INTEGRAL[mode](units), last), x)
+    # What is far too large stays so, and its shift below stays finite.
+    magnitude = np.minimum(np.abs(np.asarray(x, np.float64)), 4 * target.largest)
+    # The last place of each element, as the exponent field of a power of two.
+    field = np.maximum(magnitude.view(np.int64) >> 52, target.min_exponent + _BIAS)
+    field -= target.precision - 1
+    unit = (field << 52).view(np.float64)
+    # Added to 2⁵² units, a number is left with whole units, rounded to nearest even.
+    shift = ((field + 52) << 52).view(np.float64)
+    nearest = (magnitude + shift) - shift
+    rounded = _corrected(magnitude, nearest, unit, np.signbit(x), mode)
+    rounded = np.copysign(rounded, x)
     return np.where(np.isfinite(x), _overflow(rounded, target, mode), x)
 
 
-def _away(units: Array) -> Array:
-    return np.copysign(np.floor(np.abs(units) + 0.5), units)
-
-
-_INTEGRAL: Final[dict[str, Callable[[Any], Any]]] = {
-    "rn": np.rint,
-    "rz": np.trunc,
-    "rm": np.floor,
-    "rp": np.ceil,
-    "rna": _away,
-}
+def _corrected(
+    exact: Array, nearest: Array, unit: Array, negative: Array, mode: str
+) -> Array:
+    """The magnitude in a rounding mode from the one rounded to nearest."""
+    if mode == "rn":
+        return nearest
+    if mode == "rna":
+        return np.where(exact - nearest == unit / 2, nearest + unit, nearest)
+    below = np.where(nearest > exact, nearest - unit, nearest)
+    if mode == "rz":
+        return below
+    away = np.where(below < exact, below + unit, below)
+    return np.where(negative == (mode == "rm"), away, below)
 
 
 def _overflow(rounded: Array, target: Format, mode: str) -> Array:
