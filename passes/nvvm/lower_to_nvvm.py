@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from ix.mlir import PassManager, ir, ops_in
+from ix.passes.nvvm.exact_integers import keep_integers_exact
 from ix.passes.nvvm.far_trigonometric import define_far_functions
 
 __all__ = ["gpu_module_of", "lower_gpu_module", "pipeline"]
@@ -56,9 +57,10 @@ def gpu_module_of(module: Any) -> Any:
 def lower_gpu_module(module: Any) -> None:
     """Lowers a kernel's module in place."""
     holder = gpu_module_of(module)
+    bits = ir.IntegerAttr(holder.operation.attributes["ix.index_bits"]).value
+    keep_integers_exact(holder, bits)
     define_far_functions(holder)
     _call_intrinsics(holder)
-    bits = ir.IntegerAttr(holder.operation.attributes["ix.index_bits"]).value
     passes = f"builtin.module(gpu.module({pipeline(bits)}))"
     PassManager.parse(passes, module.context).run(module.operation)
 

@@ -255,7 +255,9 @@ class Elemental:
 
         def index(axis: int) -> ir.Value:
             at = dims[axis]
-            return self.math.value(at.base) if at.uniform else self.math.vector_of(at)
+            if at.uniform or self.math.lanes == 1:
+                return self.math.value(at.base)
+            return self.math.vector_of(at)
 
         def extract(tensor: Any, at: list[ir.Value]) -> ir.Value:
             return self.value_at(tensor, [index_of(v) for v in at], lanes)
@@ -396,7 +398,7 @@ class Elemental:
     def _within(self, index: Index, low: Any, size: Any) -> tuple[ir.Value, Index]:
         """Whether index − low is in 0..size, and it clamped into that range."""
         math = self.math
-        if index.uniform:
+        if index.uniform or math.lanes == 1:
             moved = math.compute("sub", index.base, low)
             inside = arith.cmpi(
                 arith.CmpIPredicate.ult, math.value(moved), math.value(size)

@@ -203,7 +203,7 @@ class IndexMath:
         return span <= block
 
     def _irregular(self, kind: str, left: Index, right: Index) -> Index:
-        if left.uniform and right.uniform:
+        if self.lanes == 1 or (left.uniform and right.uniform):
             return Index(self.compute(kind, left.base, right.base))
         op = _OPS[kind](self.vector_of(left), self.vector_of(right))
         return Index(0, lanes=op)

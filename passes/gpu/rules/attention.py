@@ -113,7 +113,9 @@ class _AttentionCode:
         self.head = [number, head]
         self.group = [number, math_.divide(head, share)]
         self.first = math_.compute("mul", tile.base, ROWS)
-        pitch = -(-max(self.depth, 1) // 4) * 4
+        # Whole vectors or none: LLVM would join scalars, and read what was not written.
+        self.vectors = self.depth % 4 == 0
+        pitch = max(self.depth, 1)
         self.q_tile = frame.shared("queries", [ROWS, pitch], self.f32)
         self.k_tile = frame.shared("keys", [max(self.depth, 1), KEYS + 1], self.f32)
         self.v_tile = frame.shared("values", [KEYS, max(self.width, 1)], self.f32)
@@ -309,7 +311,7 @@ class _AttentionCode:
     def _scores(self) -> list[Any]:
         """q[r] · k[lane] for the rows of the warp."""
         sums = [self._number(0.0)] * WARP_ROWS
-        whole = self.depth // 4 * 4
+        whole = self.depth if self.vectors else 0
         kind = ir.VectorType.get([4], self.f32)
         math_ = self.math
 
