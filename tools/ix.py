@@ -18,6 +18,7 @@ VERBS = {
     "run": "run a model once on given or random inputs",
     "bench": "measure latency, throughput and memory",
     "explain": "say what runs, on which bytes, and why ops were fused or not",
+    "cost": "count what the GPU kernels of a model cost, and hold them to a budget",
     "demo": "embed sentences with a real model, and measure it against other runtimes",
 }
 

@@ -32,6 +32,7 @@ LINES = 8
 """Lines of the tile that a block's threads cover at once."""
 
 THREADS = TILE * LINES
+BANK_BITS = 32
 LEAST = 8
 """Axes shorter than this waste more of a tile than the tile saves."""
 
@@ -146,7 +147,7 @@ class _TransposeCode:
         for number, each in enumerate(turned):
             element = storage.storage_type(each.value.type.element_type)
             # An odd number of banks, whatever the size of an element.
-            line = TILE + max(32 // element.width, 1)
+            line = TILE + -(-BANK_BITS // element.width)
             tile = frame.shared(f"tile_{number}", [TILE, line], element)
             self.tiles.append(tile)
 

@@ -1,0 +1,144 @@
+"""A compiled program → its figures: a run on the emulator, ptxas on each kernel."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ix.cost.cuda_tools import find_tool
+from ix.cost.figures import KernelFigures, ModelFigures, Signature
+from ix.cost.occupancy import occupancy
+from ix.cost.ptxas import KernelResources, assemble
+from ix.cost.sass import instruction_mix
+from ix.emulator.device import EmulatorDevice
+from ix.errors import InputError
+from ix.target import Target
+
+if TYPE_CHECKING:
+    from ix.runtime.device_executable import DeviceExecutable
+    from ix.runtime.plan import Kernel, Plan
+
+__all__ = ["measure"]
+
+SECTOR = 32  # bytes
+
+# As a tensor's elements lie in memory.
+_BITS = re.compile(r"x?(?:ui|i|f|bf)(\d+)")
+_BYTE_TYPES = ("i1", "i4")
+
+
+def measure(
+    executable: DeviceExecutable, arrays: Sequence[Any], options: Sequence[str] = ()
+) -> ModelFigures:
+    """Runs a program once on the emulator and assembles its kernels.
+
+    Args:
+        executable: On the device `emulator`.
+        arrays: Its inputs.
+        options: More options of ptxas.
+
+    Returns:
+        Figures of each kernel. Without ptxas there are no registers, spills and
+        occupancy; without nvdisasm there is no mix of instructions.
+
+    Raises:
+        InputError: The program is on another device.
+        AssemblyError: ptxas refuses a kernel.
+    """
+    device = executable.device
+    if not isinstance(device, EmulatorDevice):
+        raise InputError(
+            f"measuring '{executable.plan.name}' needs the device emulator, but it is "
+            f"on {type(device).__name__}; compile it with device='emulator'"
+        )
+    first = len(device.launches)
+    executable.run_flat(arrays)
+    totals: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for symbol, counters in device.launches[first:]:
+        totals[symbol]["launches"] += 1
+        for name, amount in counters.as_dict().items():
+            totals[symbol][name] += amount
+    plan = executable.plan
+    target = Target.parse(plan.target).name
+    kernels = [
+        _figures(plan, number, totals[kernel.symbol], target, ptx, options)
+        for number, (kernel, ptx) in enumerate(
+            zip(plan.kernels, executable.objects[::2], strict=True)
+        )
+        if totals[kernel.symbol]["launches"]
+    ]
+    return ModelFigures(target, tuple(kernels))
+
+
+def _figures(
+    plan: Plan,
+    number: int,
+    counted: dict[str, int],
+    target: str,
+    ptx: bytes,
+    options: Sequence[str],
+) -> KernelFigures:
+    kernel = plan.kernels[number]
+    reads = next(len(x.reads) for x in plan.launches if x.kernel == number)
+    launches = counted["launches"]
+    resources, mix = _assembled(kernel, ptx.decode(), target, options)
+    resident = 0.0
+    if resources.registers:
+        resident = occupancy(
+            target,
+            threads=kernel.threads,
+            registers=resources.registers,
+            shared_bytes=resources.shared_bytes,
+        ).fraction
+    return KernelFigures(
+        Signature(kernel.family, kernel.ops, kernel.types),
+        launches=launches,
+        global_load_sectors=counted["global_load_sectors"],
+        global_store_sectors=counted["global_store_sectors"],
+        ideal_load_sectors=launches * _sectors(kernel.types[:reads]),
+        ideal_store_sectors=launches * _sectors(kernel.types[reads:]),
+        global_load_requests=counted["global_load_requests"],
+        global_store_requests=counted["global_store_requests"],
+        bank_conflicts=counted["shared_load_conflicts"]
+        + counted["shared_store_conflicts"],
+        tensor_ops=counted["tensor_operations"],
+        barriers=counted["barriers"],
+        bytes_read=counted["global_load_bytes"],
+        bytes_written=counted["global_store_bytes"],
+        flops=counted["flops"],
+        registers=resources.registers,
+        spill_bytes=resources.spill_bytes,
+        shared_bytes=resources.shared_bytes,
+        occupancy=resident,
+        sass=mix,
+    )
+
+
+def _assembled(
+    kernel: Kernel, ptx: str, target: str, options: Sequence[str]
+) -> tuple[KernelResources, dict[str, int]]:
+    """What ptxas and nvdisasm say; nothing where they are not installed."""
+    if find_tool("ptxas") is None:
+        return KernelResources(), {}
+    done = assemble(ptx, target, options=options)
+    mix: dict[str, int] = {}
+    if find_tool("nvdisasm") is not None:
+        mix = instruction_mix(done.cubin)[kernel.symbol]
+    return done.kernels[kernel.symbol], mix
+
+
+def _sectors(types: Sequence[str]) -> int:
+    """Sectors of tensors of these types, such as `64x1000xf32`; `?` counts as 0."""
+    return sum(-(-_bytes_of(text) // SECTOR) for text in types)
+
+
+def _bytes_of(text: str) -> int:
+    *sizes, element = text.split("x")
+    count = 1
+    for size in sizes:
+        count *= int(size) if size.isdecimal() else 0
+    found = _BITS.match(element)
+    bits = 8 if found is None or element in _BYTE_TYPES else int(found[1])
+    return count * max(bits // 8, 1)

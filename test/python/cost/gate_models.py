@@ -1,0 +1,97 @@
+"""A small program for each kernel family, whose figures are kept in budgets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import ix
+
+__all__ = ["FAMILIES", "figures_of", "program_of"]
+
+
+def inputs_of(name: str) -> list[Any]:
+    """The same numbers each time: what a sort does depends on them."""
+    generator = np.random.default_rng(len(name))
+    shapes = FAMILIES[name][1]
+    return [generator.standard_normal(s).astype(np.float32) for s in shapes]
+
+
+def chain(x: Any, y: Any) -> Any:
+    return np.maximum(x * y + x - y, 0.0) * 0.5
+
+
+def transposed(x: Any) -> Any:
+    return x.T * 2.0
+
+
+def softmax(x: Any) -> Any:
+    return ix.nn.softmax(x)
+
+
+def layer_norm(x: Any) -> Any:
+    centred = x - x.mean(axis=-1, keepdims=True)
+    variance = (centred * centred).mean(axis=-1, keepdims=True)
+    return centred / np.sqrt(variance + np.float32(1e-5))
+
+
+def column_sums(x: Any) -> Any:
+    return (x * x).sum(axis=0)
+
+
+def running_sums(x: Any) -> Any:
+    return np.cumsum(x, axis=-1)
+
+
+def product(x: Any, w: Any, b: Any) -> Any:
+    return ix.nn.gelu(x @ w + b)
+
+
+def few_rows(x: Any, w: Any, b: Any) -> Any:
+    return x @ w + b
+
+
+def product_then_rows(x: Any, w: Any, y: Any) -> Any:
+    return layer_norm(x @ w + y)
+
+
+def attention(q: Any, k: Any, v: Any) -> Any:
+    scores = q @ k.swapaxes(-1, -2) * np.float32(0.25)
+    return ix.nn.softmax(scores) @ v
+
+
+def sorted_lines(x: Any) -> Any:
+    return np.sort(x, axis=-1)
+
+
+# Name → the function, and its arguments' shapes.
+FAMILIES: dict[str, tuple[Callable[..., Any], tuple[tuple[int, ...], ...]]] = {
+    "elementwise": (chain, ((256, 256), (256, 256))),
+    "transpose": (transposed, ((96, 160),)),
+    "softmax": (softmax, ((32, 1024),)),
+    "layer_norm": (layer_norm, ((64, 384),)),
+    "reduce": (column_sums, ((200, 96),)),
+    "scan": (running_sums, ((40, 300),)),
+    "matmul": (product, ((96, 64), (64, 128), (128,))),
+    "small_m": (few_rows, ((8, 512), (512, 256), (256,))),
+    "product_rows": (product_then_rows, ((48, 64), (64, 96), (48, 96))),
+    "attention": (attention, ((2, 2, 40, 32), (2, 2, 72, 32), (2, 2, 72, 32))),
+    "sort": (sorted_lines, ((16, 50),)),
+}
+
+
+def program_of(name: str, target: str = "sm_90a") -> tuple[Any, list[Any]]:
+    """The executable of a family's program on the emulator, and its inputs."""
+    function, inputs = FAMILIES[name][0], inputs_of(name)
+    jitted = ix.jit(function, target=target, device="emulator", cache=False)
+    return jitted.lower(*inputs).compile().executable, inputs
+
+
+def figures_of(name: str, target: str = "sm_90a", options: Any = ()) -> Any:
+    """The figures of a family's program, computed now."""
+    from ix.cost.measure import measure
+
+    executable, inputs = program_of(name, target)
+    return measure(executable, inputs, options)
