@@ -3,6 +3,7 @@
 model.ix            saved by ix
 model.onnx          ONNX
 model.mlir          ix ops in MLIR text
+model.pt2           torch.export.save; with --trust, as it may hold pickled code
 file.py:function    a NumPy-style function; --input gives its shapes
 """
 
@@ -25,7 +26,7 @@ __all__ = ["add_model_arguments", "open_model", "read_program"]
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that say which model, for what."""
     parser.add_argument(
-        "model", help="model.ix, model.onnx, model.mlir or file.py:function"
+        "model", help="model.ix, model.onnx, model.mlir, model.pt2 or file.py:function"
     )
     parser.add_argument(
         "--target", default="cpu", help="cpu (this machine), cpu:avx2, cpu:generic …"
@@ -53,6 +54,9 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--no-cache", action="store_true", help="neither read nor write the disk cache"
+    )
+    parser.add_argument(
+        "--trust", action="store_true", help="read model.pt2, which may hold code"
     )
 
 
@@ -88,7 +92,7 @@ def read_program(options: argparse.Namespace) -> tuple[Any, list[Spec]]:
     if function and path.endswith(".py"):
         return _from_python(Path(path), function, specs), specs
     suffix = Path(name).suffix.lower()
-    if suffix not in (".ix", ".onnx", ".mlir"):
+    if suffix not in (".ix", ".onnx", ".mlir", ".pt2"):
         raise InputError(
             f"'{name}' needs to be a model that ix knows by its name, but it ends in "
             f"'{suffix}'; pass model.ix, model.onnx, model.mlir or file.py:function"
@@ -121,6 +125,12 @@ def _program(
 
         weights = Path(options.weights) if options.weights else None
         return import_mlir(Path(name), weights)
+    if suffix == ".pt2":
+        from ix.importer.torch_export import import_exported
+        from ix.models import load_exported
+
+        exported = load_exported(Path(name), trust=options.trust)
+        return import_exported(exported, Path(name).stem).program
     from ix.importer.onnx import import_onnx, load_model
 
     model = load_model(name)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ix.target import Target
     from ix.torch_model import TorchModel
 
-__all__ = ["Model", "compile"]
+__all__ = ["Model", "compile", "load_exported"]
 
 
 def compile(
@@ -39,6 +39,7 @@ def compile(
     target: str | Target = "cpu",
     num_threads: int | None = None,
     cache: bool = True,
+    trust: bool = False,
     **options: Any,
 ) -> Model | TorchModel | Compiled:
     """Compiles a model ahead of time.
@@ -46,7 +47,7 @@ def compile(
     Args:
         model: A `torch.nn.Module` in eval mode, a `torch.export.ExportedProgram`, an
             ONNX model (path, bytes or ModelProto), a NumPy-style function, or the path
-            of an `.mlir` file of ix.
+            of an `.mlir` file of ix or, with `trust`, of a `.pt2` file of PyTorch.
         inputs: Example positional arguments, where the model is a module or function:
             a sequence, or one tensor. A module's tensors may be given as NumPy arrays.
         kwargs: Example keyword arguments.
@@ -56,6 +57,8 @@ def compile(
         target: What to compile for; "cpu" is this machine.
         num_threads: Threads of one call; None: IX_NUM_THREADS, else all processors.
         cache: Whether the disk cache is read and written.
+        trust: Whether a `.pt2` file may be read: it can hold pickled code that runs
+            when PyTorch loads it.
         options: Of ONNX: `shapes`, `dims`, `values` (see `import_onnx`). Of `.mlir`:
             `weights`, a mapping from parameter name to array.
 
@@ -70,6 +73,8 @@ def compile(
         CompileError: The program cannot be compiled for the target.
     """
     settings = {"target": target, "num_threads": num_threads, "cache": cache}
+    if isinstance(model, str | Path) and Path(model).suffix in (".pt", ".pt2", ".pth"):
+        model = load_exported(Path(model), trust=trust)
     if _is_torch(model):
         _refuse_options(options)
         return _compile_torch(model, inputs, kwargs, dynamic_shapes, settings)
@@ -135,6 +140,31 @@ class Model:
         return [named[name] for name in names]
 
 
+def load_exported(path: Path, *, trust: bool) -> Any:
+    """The program in a `.pt2` file, as `torch.export.save` wrote it.
+
+    Raises:
+        InputError: The file is not trusted, or holds weights alone.
+        ModelImportError: PyTorch cannot read it.
+    """
+    if path.suffix != ".pt2":
+        raise InputError(
+            f"ix.compile needs a whole program, but '{path}' holds weights or a "
+            "pickled module; build it and pass it, or save it with torch.export.save"
+        )
+    if not trust:
+        raise InputError(
+            f"ix.compile needs a model that is safe to read, but '{path}' may hold "
+            "pickled code; pass trust=True, or --trust, if you would run its programs"
+        )
+    import torch
+
+    try:
+        return torch.export.load(path)
+    except Exception as error:  # of any type: the reader is a pickle's
+        raise ModelImportError(f"'{path}' cannot be read: {error}") from error
+
+
 def _is_torch(model: Any) -> bool:
     torch = sys.modules.get("torch")
     if torch is None:
@@ -145,11 +175,6 @@ def _is_torch(model: Any) -> bool:
 
 
 def _is_onnx(model: Any) -> bool:
-    if isinstance(model, str | Path) and Path(model).suffix in (".pt", ".pt2", ".pth"):
-        raise InputError(
-            f"ix.compile needs a model that is safe to read, but {str(model)!r} may "
-            "hold pickled code; load it with torch.export.load if you trust it"
-        )
     if isinstance(model, str | Path | bytes):
         return True
     return type(model).__module__.partition(".")[0] == "onnx"

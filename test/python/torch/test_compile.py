@@ -229,12 +229,28 @@ def test_dimensions_need_a_maximum():
         (3, None, "needs a torch.nn.Module"),
         (torch.nn.Identity(), None, "needs example inputs to export Identity"),
         (abs, None, "needs example inputs to trace"),
-        ("model.pt2", None, "may hold pickled code"),
+        ("model.pt2", None, "may hold pickled code; pass trust=True"),
+        ("model.pth", None, "holds weights or a pickled module"),
     ],
 )
 def test_what_is_no_model_is_refused(model, inputs, match):
     with pytest.raises(ix.InputError, match=match):
         ix.compile(model, inputs)
+
+
+def test_exported_files_are_read_on_request(tmp_path, capsys):
+    from ix.tools.ix import main
+
+    path, model = tmp_path / "model.pt2", torch.nn.Linear(4, 3).eval()
+    x = torch.randn(2, 4)
+    torch.export.save(torch.export.export(model, (x,)), path)
+    torch.testing.assert_close(ix.compile(path, trust=True)(x), model(x).detach())
+    assert main(["run", str(path), "--trust", "--input", "2x4xf32"]) == 0
+    assert main(["run", str(path), "--input", "2x4xf32"]) == 1
+    assert "--trust" in capsys.readouterr().err
+    path.write_bytes(b"nonsense")
+    with pytest.raises(ix.ModelImportError, match=r"model\.pt2' cannot be read"):
+        ix.compile(path, trust=True)
 
 
 def test_options_of_other_kinds_are_refused():
