@@ -20,6 +20,7 @@ from ix.passes.gpu.rules import (
 from ix.passes.gpu.rules import reduce as thread_reduce
 from ix.passes.gpu.rules import row as block_row
 from ix.passes.gpu.rules import scan as warp_scan
+from ix.passes.gpu.rules import sort as block_sort
 from ix.passes.gpu.threads import threads_of
 from ix.passes.schedule.kernel import Kernel
 from ix.passes.schedule.rules import loop, row, scatter, sort
@@ -37,6 +38,7 @@ RULES = (
     elementwise.apply,
     thread_reduce.apply,
     warp_scan.apply,
+    block_sort.apply,
 )
 
 ITEM_RULES = (

@@ -119,7 +119,9 @@ class _AttentionCode:
         self.vectors = self.depth % 4 == 0
         pitch = max(self.depth, 1)
         self.q_tile = frame.shared("queries", [ROWS, pitch], self.f32)
-        self.k_tile = frame.shared("keys", [max(self.depth, 1), KEYS + KEY_PADDING], self.f32)
+        self.k_tile = frame.shared(
+            "keys", [max(self.depth, 1), KEYS + KEY_PADDING], self.f32
+        )
         self.v_tile = frame.shared("values", [KEYS, max(self.width, 1)], self.f32)
         self.p_tile = frame.shared("weights", [ROWS, KEYS], self.f32)
 

@@ -19,14 +19,14 @@ from ix.passes.schedule.kernel import Frame, Kernel, KernelCode, build, carry, l
 from ix.runtime.sizes import Size, product
 from ix.target import Target
 
-__all__ = ["apply"]
+__all__ = ["Sort", "apply"]
 
 
 def apply(kernel: Kernel, target: Target) -> KernelCode | None:
     """Takes ix.sort and ix.topk."""
     if kernel.family not in ("sort", "topk"):
         return None
-    sort = _Sort(kernel)
+    sort = Sort(kernel)
     lines = product(sort.outer)
     size = kernel.most(sort.size)
     return build(
@@ -41,7 +41,14 @@ def apply(kernel: Kernel, target: Target) -> KernelCode | None:
     )
 
 
-class _Sort:
+class Sort:
+    """What a kernel sorts.
+
+    input, results: The tensors; axis: the one that is sorted, of `size` elements.
+    kept: Elements of the results along it; outer: sizes of the other axes.
+    bits: Of an element's rank; a key has twice as many.
+    """
+
     def __init__(self, kernel: Kernel) -> None:
         (op,) = [o for o in kernel.ops if o.operation.name in ("ix.sort", "ix.topk")]
         attributes = op.operation.attributes
@@ -82,6 +89,10 @@ class _Sort:
         return [*outer[: self.axis], Index(j), *outer[self.axis :]]
 
     def _fill(self, frame: Frame, outer: list[Index], j: Any, keys: Any) -> None:
+        memref.store(self.key_at(frame, outer, j), keys, [frame.math.value(j)])
+
+    def key_at(self, frame: Any, outer: list[Index], j: Any) -> ir.Value:
+        """The key of element j of a line."""
         value = frame.elemental.value_at(self.input, self._at(outer, j), Lanes())
         rank = self._rank(value)
         if self.descending:
@@ -93,7 +104,7 @@ class _Sort:
         low = arith.index_cast(ir.IntegerType.get_signless(64), at)
         if self.bits == 64:
             low = arith.extui(self.key, low)
-        memref.store(arith.ori(high, low), keys, [at])
+        return arith.ori(high, low)
 
     def _rank(self, value: ir.Value) -> ir.Value:
         """A signed integer that orders as the element does."""
@@ -166,9 +177,12 @@ class _Sort:
             scf.YieldOp([])
 
     def _write(self, frame: Frame, outer: list[Index], j: Any, keys: Any) -> None:
+        self.write_key(frame, outer, j, memref.load(keys, [frame.math.value(j)]))
+
+    def write_key(self, frame: Any, outer: list[Index], j: Any, key: Any) -> None:
+        """Writes element j of a sorted line, given its key."""
         elemental = frame.elemental
         i64 = ir.IntegerType.get_signless(64)
-        key = memref.load(keys, [frame.math.value(j)])
         if self.bits == 64:
             number = arith.trunci(i64, key)
         else:
