@@ -1,7 +1,8 @@
 """Executables on disk: a zip file of a manifest, code and constants.
 
     manifest.json        format, versions, the plan, SHA-256 and size of each member
-    objects/0.o …        the entry, the kernels, the thread pool
+    objects/0.o …        the entry, the kernels, the thread pool; for a GPU, PTX and
+                         cubin of each kernel
     constants/0.bin …    weights as the kernels read them
 
 Members are stored uncompressed at multiples of 64 bytes, so that constants are mapped
@@ -125,7 +126,7 @@ def load(
     Args:
         path: What `Executable.save` wrote.
         num_threads: Threads of one call; None: IX_NUM_THREADS, else all processors.
-        device: Where a GPU program runs: "cuda" (the default) or "emulator".
+        device: Where a GPU program runs: "cuda" (the default), "cuda:1", "emulator".
 
     Raises:
         ArtifactError: The file is missing, damaged, of another format, or compiled for

@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 import threading
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,10 +42,17 @@ class PreparedLaunch(NamedTuple):
 
 
 class DeviceMemory:
-    """Allocations that live as long as an executable, and are freed once."""
+    """Allocations that live as long as an executable, and are freed once.
+
+    Attributes:
+        settle: Waits until nothing uses them any more.
+    """
+
+    settle: Callable[[], None]
 
     def __init__(self, device: Device) -> None:
         self.device = device
+        self.settle = device.synchronize
         self._addresses: list[int] = []
 
     def allocate(self, size_bytes: int) -> int:
@@ -68,7 +75,7 @@ class DeviceMemory:
         """Frees everything, once the device has done with it."""
         addresses, self._addresses = self._addresses, []
         if addresses:
-            self.device.synchronize()
+            self.settle()
         for address in addresses:
             self.device.free(address)
 

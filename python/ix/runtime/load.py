@@ -10,6 +10,8 @@ import numpy as np
 from ix import knobs
 from ix.errors import InputError
 from ix.runtime.cpu_executable import CpuExecutable
+from ix.runtime.cuda import CudaDevice
+from ix.runtime.cuda_executable import CudaExecutable
 from ix.runtime.device import DEVICES, open_device
 from ix.runtime.device_executable import DeviceExecutable
 from ix.runtime.elf import load_object
@@ -31,7 +33,8 @@ def executable_of(
 
     Args:
         num_threads: Threads of one call on a CPU; None: IX_NUM_THREADS, else all.
-        device: Where a GPU program runs: a name, or a `Device`; None: "cuda".
+        device: Where a GPU program runs: "cuda", "cuda:1", "emulator" or a `Device`;
+            None: "cuda".
 
     Raises:
         InputError: The device is not of the kind that the program was compiled for.
@@ -41,6 +44,8 @@ def executable_of(
     if target.kind == "cuda":
         if device is None or isinstance(device, str):
             device = open_device(device or DEVICES[0], target.name)
+        if isinstance(device, CudaDevice):
+            return CudaExecutable(plan, objects, constants, device)
         return DeviceExecutable(plan, objects, constants, device)
     if device not in (None, "cpu"):
         raise InputError(
