@@ -21,7 +21,7 @@ from ix.emulator.counters import Counter, Counters
 from ix.emulator.errors import LaunchError
 from ix.emulator.heap import PARAMETERS, Heap
 from ix.emulator.kernel_code import KernelCode
-from ix.emulator.launch_checks import check_launch
+from ix.emulator.launch_checks import check_launch, check_target, sm_of
 from ix.emulator.layout import align_up, bytes_of_variable
 from ix.emulator.link import link
 from ix.emulator.memory import Memory
@@ -99,6 +99,7 @@ class Emulator:
                 f"'Emulator' needs the schedule 'lockstep' or a seed, but it is "
                 f"{schedule!r}; pass one of them"
             )
+        sm_of(target)
         self.target = target
         self.races = races
         self.strict = strict
@@ -140,8 +141,10 @@ class Emulator:
 
         Raises:
             PtxSyntaxError: The text cannot be parsed.
+            LaunchError: It is for another device.
         """
         module = parse_module(ptx_text)
+        check_target(module.target, self.target)
         return LoadedModule(module, allocate_variables(self.heap, module))
 
     def compile(self, module: LoadedModule, name: str) -> KernelCode:

@@ -1,4 +1,4 @@
-"""What a driver refuses to launch: sizes beyond the device or the kernel's directives.
+"""What a driver refuses to load or to launch: sizes beyond the device or the kernel's.
 
 Source: CUDA C++ Programming Guide, "Technical Specifications per Compute Capability".
 """
@@ -6,6 +6,7 @@ Source: CUDA C++ Programming Guide, "Technical Specifications per Compute Capabi
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ix.emulator.batch import Launch
@@ -14,10 +15,14 @@ from ix.emulator.errors import LaunchError
 if TYPE_CHECKING:
     from ix.emulator.kernel_code import KernelCode
 
-__all__ = ["check_launch", "sm_of"]
+__all__ = ["check_launch", "check_target", "sm_of"]
 
 _MAX_THREADS = 1024
+_MAX_GRID = ((1 << 31) - 1, 65535, 65535)
+_MAX_BLOCK = (1024, 1024, 64)
 _MAX_CLUSTER = 16  # CTAs, with the attribute for non-portable sizes
+_MAX_STATIC = 48 << 10  # bytes of shared memory that a module may declare
+_MAX_PARAMETERS = 32764  # bytes
 # Shared memory of a CTA in bytes, opted in, by compute capability.
 _SHARED = {
     70: 96 << 10,
@@ -32,6 +37,9 @@ _SHARED = {
     120: 99 << 10,
 }
 
+# What is needed, what is there, and the remedy.
+Problem = tuple[str, str, str]
+
 
 def sm_of(target: str) -> int:
     """The compute capability of a target: 90 of "sm_90a"."""
@@ -43,55 +51,61 @@ def sm_of(target: str) -> int:
     return int(found[1])
 
 
+def check_target(module_target: str, target: str) -> None:
+    """Checks that a device runs PTX of a target.
+
+    Raises:
+        LaunchError: The PTX is for a newer device, or for another one alone ("a").
+    """
+    if not module_target:
+        return
+    is_for_one = module_target.endswith("a")
+    fits = (
+        module_target == target if is_for_one else sm_of(module_target) <= sm_of(target)
+    )
+    if not fits:
+        raise LaunchError(
+            f"'load' needs PTX that {target} runs, but it is for {module_target}; "
+            "compile it for this device"
+        )
+
+
 def check_launch(kernel: KernelCode, launch: Launch, target: str) -> None:
     """Checks the sizes of a launch.
 
     Raises:
         LaunchError: The driver would refuse it.
     """
-    for what, size, remedy in _problems(kernel, launch, sm_of(target)):
-        raise LaunchError(f"'{kernel.name}' needs {what}, but {size}; {remedy}")
+    for need, fact, remedy in _problems(kernel, launch, sm_of(target)):
+        raise LaunchError(f"'{kernel.name}' needs {need}, but {fact}; {remedy}")
 
 
-def _problems(
-    kernel: KernelCode, launch: Launch, sm: int
-) -> list[tuple[str, str, str]]:
-    found: list[tuple[str, str, str]] = []
-    sizes = (*launch.grid, *launch.block, *launch.cluster)
-    if min(sizes) < 1:
-        found.append(
-            ("positive sizes", f"one is {min(sizes)}", "do not launch an empty grid")
-        )
-        return found
-    threads = launch.block_threads
+def _problems(kernel: KernelCode, launch: Launch, sm: int) -> Iterator[Problem]:
+    yield from _size_problems(kernel, launch)
+    yield from _memory_problems(kernel, launch, sm)
+    yield from _cluster_problems(kernel, launch, sm)
+
+
+def _size_problems(kernel: KernelCode, launch: Launch) -> Iterator[Problem]:
+    smallest = min(*launch.grid, *launch.block, *launch.cluster)
+    if smallest < 1:
+        remedy = "do not launch an empty grid"
+        yield "positive sizes", f"one is {smallest}", remedy
+    for name, sizes, limits in (
+        ("grid", launch.grid, _MAX_GRID),
+        ("block", launch.block, _MAX_BLOCK),
+    ):
+        if any(size > limit for size, limit in zip(sizes, limits, strict=True)):
+            remedy = "distribute the sizes over the axes"
+            yield f"a {name} of at most {limits}", f"it is {sizes}", remedy
     limit, name = _thread_limit(kernel)
-    if threads > limit:
-        found.append(
-            (
-                f"at most {limit} threads ({name})",
-                f"{threads} are launched",
-                "use fewer",
-            )
-        )
+    if launch.block_threads > limit:
+        fact = f"{launch.block_threads} are launched"
+        yield f"at most {limit} threads ({name})", fact, "use fewer"
     required = kernel.entry.directives.get("reqntid")
     if required is not None and _triple(required) != launch.block:
-        found.append(
-            (
-                f".reqntid {required}",
-                f"the block is {launch.block}",
-                "launch that block",
-            )
-        )
-    available = _SHARED.get(sm, max(_SHARED.values()))
-    if launch.shared_bytes > available:
-        found.append(
-            (
-                f"at most {available} bytes of shared memory on sm_{sm}",
-                f"{launch.shared_bytes} are used",
-                "use smaller tiles or fewer stages",
-            )
-        )
-    return found + _cluster_problems(kernel, launch, sm)
+        fact = f"the block is {launch.block}"
+        yield f".reqntid {required}", fact, "launch that block"
 
 
 def _thread_limit(kernel: KernelCode) -> tuple[int, str]:
@@ -102,40 +116,42 @@ def _thread_limit(kernel: KernelCode) -> tuple[int, str]:
     return min(_MAX_THREADS, x * y * z), ".maxntid"
 
 
-def _cluster_problems(
-    kernel: KernelCode, launch: Launch, sm: int
-) -> list[tuple[str, str, str]]:
-    found: list[tuple[str, str, str]] = []
+def _memory_problems(kernel: KernelCode, launch: Launch, sm: int) -> Iterator[Problem]:
+    if kernel.layout.shared_bytes > _MAX_STATIC:
+        yield (
+            f"at most {_MAX_STATIC} bytes of static shared memory",
+            f"{kernel.layout.shared_bytes} are declared",
+            "declare it extern, and launch with dynamic shared memory",
+        )
+    available = _SHARED.get(sm, max(_SHARED.values()))
+    if launch.shared_bytes > available:
+        yield (
+            f"at most {available} bytes of shared memory on sm_{sm}",
+            f"{launch.shared_bytes} are used",
+            "use smaller tiles or fewer stages",
+        )
+    if kernel.parameter_bytes > _MAX_PARAMETERS:
+        yield (
+            f"at most {_MAX_PARAMETERS} bytes of parameters",
+            f"there are {kernel.parameter_bytes}",
+            "pass a pointer to them",
+        )
+
+
+def _cluster_problems(kernel: KernelCode, launch: Launch, sm: int) -> Iterator[Problem]:
     if launch.cluster_ctas > 1 and sm < 90:
-        found.append(
-            ("sm_90 for clusters", f"the target is sm_{sm}", "launch without clusters")
-        )
+        fact = f"the target is sm_{sm}"
+        yield "sm_90 for clusters", fact, "launch without clusters"
     if launch.cluster_ctas > _MAX_CLUSTER:
-        found.append(
-            (
-                f"at most {_MAX_CLUSTER} CTAs in a cluster",
-                f"there are {launch.cluster_ctas}",
-                "use a smaller cluster",
-            )
-        )
+        fact = f"there are {launch.cluster_ctas}"
+        yield f"at most {_MAX_CLUSTER} CTAs in a cluster", fact, "use a smaller cluster"
     if any(g % c for g, c in zip(launch.grid, launch.cluster, strict=True)):
-        found.append(
-            (
-                f"a grid of whole clusters {launch.cluster}",
-                f"the grid is {launch.grid}",
-                "round the grid up",
-            )
-        )
+        fact = f"the grid is {launch.grid}"
+        yield f"a grid of whole clusters {launch.cluster}", fact, "round the grid up"
     required = kernel.entry.directives.get("reqnctapercluster")
     if required and _triple(required) != launch.cluster:
-        found.append(
-            (
-                f".reqnctapercluster {required}",
-                f"the cluster is {launch.cluster}",
-                "launch that cluster",
-            )
-        )
-    return found
+        fact = f"the cluster is {launch.cluster}"
+        yield f".reqnctapercluster {required}", fact, "launch that cluster"
 
 
 def _triple(numbers: tuple[int, ...]) -> tuple[int, int, int]:

@@ -8,12 +8,22 @@ from ix.emulator import Emulator
 from ix.emulator.errors import EmulatorError, LaunchError
 from ix.errors import IxError
 
-NOTHING = HEADER + ".entry k(.param .u64 out, .param .u32 n) {} {{ ret; }}"
+NOTHING = """.version 8.3
+.target sm_80
+.entry k(.param .u64 out, .param .u32 n) {} {{ {} ret; }}"""
 
 
-def launch(directives="", grid=1, block=32, cluster=(1, 1, 1), shared=0, **options):
+def launch(
+    directives="",
+    grid=1,
+    block=32,
+    cluster=(1, 1, 1),
+    shared=0,
+    body="",
+    **options,
+):
     emulator = Emulator(**options)
-    module = emulator.load(NOTHING.format(directives))
+    module = emulator.load(NOTHING.format(directives, body))
     arguments = [pointer(0), b"\0\0\0\0"]
     return emulator.launch(module, "k", grid, block, arguments, shared, cluster)
 
@@ -21,7 +31,7 @@ def launch(directives="", grid=1, block=32, cluster=(1, 1, 1), shared=0, **optio
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"block": 1025}, r"needs at most 1024 threads \(of any CTA\), but 1025"),
+        ({"block": (33, 32)}, r"needs at most 1024 threads \(of any CTA\), but 1056"),
         (
             {"directives": ".maxntid 64, 2", "block": 129},
             r"needs at most 128 threads \(.maxntid\), but 129 are launched",
@@ -55,6 +65,12 @@ def launch(directives="", grid=1, block=32, cluster=(1, 1, 1), shared=0, **optio
             {"directives": ".reqnctapercluster 2", "grid": 2},
             r"needs .reqnctapercluster \(2,\), but the cluster is \(1, 1, 1\)",
         ),
+        ({"grid": (1, 65536)}, r"needs a grid of at most \(2147483647, 65535, 65535\)"),
+        ({"block": (1, 1, 65)}, r"needs a block of at most \(1024, 1024, 64\), but it"),
+        (
+            {"body": ".shared .b8 tile[49153];"},
+            "needs at most 49152 bytes of static shared memory, but 49153 are declared",
+        ),
         ({"target": "gfx90a"}, "needs a target such as sm_90a, but it is 'gfx90a'"),
         ({"completion": "never"}, "needs completion 'late' or 'early', but it is"),
         ({"schedule": "random"}, "needs the schedule 'lockstep' or a seed, but it is"),
@@ -65,6 +81,35 @@ def test_sizes_that_do_not_fit(options, message):
         launch(**options)
 
 
+@pytest.mark.parametrize(
+    ("ptx", "device", "fits"),
+    [
+        ("sm_80", "sm_80", True),
+        ("sm_80", "sm_90a", True),
+        ("sm_90", "sm_90a", True),
+        ("sm_90a", "sm_90a", True),
+        ("sm_90", "sm_80", False),
+        ("sm_90a", "sm_100a", False),
+    ],
+)
+def test_ptx_runs_on_its_device_and_newer_ones(ptx, device, fits):
+    text = f".version 8.3\n.target {ptx}\n.entry k() {{ ret; }}"
+    if fits:
+        Emulator(device).load(text)
+        return
+    with pytest.raises(
+        LaunchError, match=f"needs PTX that {device} runs, but it is for"
+    ):
+        Emulator(device).load(text)
+
+
+def test_parameters_have_a_limit():
+    emulator = Emulator()
+    module = emulator.load(HEADER + ".entry k(.param .b8 x[32768]) { ret; }")
+    with pytest.raises(LaunchError, match="at most 32764 bytes of parameters"):
+        emulator.launch(module, "k", 1, 1, [bytes(32768)])
+
+
 def test_what_fits_is_launched():
     launch(".maxntid 128", block=128)
     launch(".reqnctapercluster 2", grid=4, cluster=(2, 1, 1))
@@ -73,7 +118,7 @@ def test_what_fits_is_launched():
 
 def test_arguments_must_have_the_number_and_sizes_of_the_parameters():
     emulator = Emulator()
-    module = emulator.load(NOTHING.format(""))
+    module = emulator.load(NOTHING.format("", ""))
     with pytest.raises(LaunchError, match="needs 2 arguments, but 1 are given"):
         emulator.launch(module, "k", 1, 1, [pointer(0)])
     with pytest.raises(

@@ -37,7 +37,13 @@ def test_a_narrow_store_takes_the_low_bits():
 
 @pytest.mark.parametrize(
     ("vector", "element", "count"),
-    [("v2", "b16", 2), ("v4", "b32", 4), ("v2", "b64", 2), ("v4", "b8", 4)],
+    [
+        ("v2", "b16", 2),
+        ("v4", "b32", 4),
+        ("v2", "b64", 2),
+        ("v4", "b8", 4),
+        ("v8", "b32", 8),
+    ],
 )
 @pytest.mark.parametrize("space", ["global", "shared"])
 def test_vectors_keep_their_order(vector, element, count, space):
