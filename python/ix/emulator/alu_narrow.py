@@ -181,7 +181,9 @@ def _to_pair(words: Words) -> Operation:
     bits = _half_bits(words, name.removesuffix("x2"))
 
     def pack(upper: Array, lower: Array) -> Any:
-        return (bits(upper).astype(np.uint32) << np.uint32(16)) | bits(lower)
+        # Both are widened: NumPy 1 lets an array outweigh a scalar of a wider type.
+        low = bits(lower).astype(np.uint32)
+        return (bits(upper).astype(np.uint32) << np.uint32(16)) | low
 
     return Operation(("f32", "f32"), (name,), pack)
 
