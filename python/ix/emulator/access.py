@@ -30,6 +30,7 @@ class Access:
     threads:    index in the batch of each accessing thread, (n,)
     ctas:       for shared memory: the CTA of the batch that the bytes belong to, (n,)
     is_strong:  atomic, volatile, relaxed, acquire or release
+    is_nc:      a load through the non-coherent cache
     """
 
     space: str
@@ -39,6 +40,7 @@ class Access:
     threads: Array
     ctas: Array | None = None
     is_strong: bool = False
+    is_nc: bool = False
     _bounds: tuple[int, int] | None = None
 
     @property

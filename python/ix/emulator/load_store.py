@@ -61,7 +61,7 @@ def compile_load(instruction: Instruction, kernel: KernelCode) -> Step:
     writers = kernel.writers(result, type_name)
     dtype, count = dtype_of(type_name), len(writers)
     strong = is_strong(instruction)
-    acquires = instruction.has("acquire")
+    acquires, is_nc = instruction.has("acquire"), instruction.has("nc")
 
     def step(batch: Batch, active: Active) -> None:
         values = batch.memory.load(
@@ -71,6 +71,7 @@ def compile_load(instruction: Instruction, kernel: KernelCode) -> Step:
             count,
             active.lanes,
             is_strong=strong,
+            is_nc=is_nc,
         )
         columns = (
             values.reshape(1, -1) if count == 1 else np.ascontiguousarray(values.T)

@@ -84,6 +84,7 @@ class Memory:
         threads: Array,
         *,
         is_strong: bool = False,
+        is_nc: bool = False,
         counted: bool = True,
         ctas: Array | None = None,
     ) -> Array:
@@ -94,6 +95,7 @@ class Memory:
             addresses: uint64 (n,).
             threads: Who reads, as indices in the batch, (n,).
             is_strong: Whether the access is ordered by itself (volatile, relaxed, ...).
+            is_nc: Whether it goes through the non-coherent cache.
             counted: Whether sectors or wavefronts are counted.
             ctas: For shared memory, the CTA that each address belongs to; by default
                 that of the thread, or of the rank in a shared::cluster address.
@@ -106,7 +108,7 @@ class Memory:
         if space == "generic":
             return self._load_generic(addresses, kind, count, threads, is_strong)
         access = self.access(space, "read", addresses, size, threads, ctas)
-        access.is_strong = is_strong
+        access.is_strong, access.is_nc = is_strong, is_nc
         buffer, index = self.locate(access)
         self.require_written(access, index)
         self.note(access, index, counted)

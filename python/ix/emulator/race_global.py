@@ -108,6 +108,8 @@ class GlobalRaces:
         earlier = shadow.writes.take(at)
         if earlier.any():
             self._check(access, warps, earlier, "wrote")
+            if access.is_nc:
+                self._report_stale(access, earlier)
         if access.kind == "read":
             if not access.is_strong:
                 self._note_read(shadow, at, packed)
@@ -122,6 +124,16 @@ class GlobalRaces:
             if bad.any():
                 first = int(shadow.writes[at[int(np.argmax(bad))]])
                 raise_race(self.batch, access, bad, first, "wrote", self._name(first))
+
+    def _report_stale(self, access: Access, earlier: Array) -> None:
+        """Reports a load through the non-coherent cache of what the launch has written.
+
+        Source: PTX ISA, "ld.global.nc": the memory must be read-only for the kernel.
+        """
+        bad = earlier != 0
+        first = int(earlier[int(np.argmax(bad))])
+        remedy = "load it without .nc"
+        raise_race(self.batch, access, bad, first, "wrote", self._name(first), remedy)
 
     def _note_read(self, shadow: Shadow, at: Array, packed: Array) -> None:
         earlier = shadow.reads.take(at)

@@ -189,6 +189,17 @@ def test_ctas_that_read_the_same_and_write_apart():
     )
 
 
+def test_a_non_coherent_load_of_what_the_kernel_wrote():
+    body = """st.global.u32 [%me], %t;
+        bar.sync 0;
+        ld.global{}.u32 %r1, [%me];"""
+    run(body.format(""))
+    with pytest.raises(
+        RaceError, match=r"warp 0 of CTA number 0 wrote .* without \.nc"
+    ):
+        run(body.format(".nc"))
+
+
 def test_atomics_do_not_race_with_each_other_but_with_plain_accesses():
     run("red.global.add.u32 [%out], 1;", grid=4, initial=np.zeros(32))
     with pytest.raises(RaceError, match="updates global memory that warp 0"):
