@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ix.errors import CompileError
 from ix.mlir import ir
 from ix.passes.schedule.form_kernels import declared_dims
 from ix.passes.schedule.kernel import Kernel
@@ -26,6 +27,8 @@ __all__ = [
     "kernel_functions",
     "op_names",
     "plan_of",
+    "target_of",
+    "types_of",
 ]
 
 ObjectCache = Callable[[str, Callable[[], bytes]], bytes]
@@ -51,6 +54,24 @@ class CompiledProgram:
     ir: dict[str, str] = field(default_factory=dict)
 
 
+def target_of(module: Any, example: str) -> Target:
+    """The target that a module says it is compiled for.
+
+    Args:
+        example: A target to name to those who gave none.
+
+    Raises:
+        CompileError: It says none.
+    """
+    attributes = module.operation.attributes
+    if "ix.target" not in attributes:
+        raise CompileError(
+            module,
+            f'needs the attribute ix.target, but has none; for example "{example}"',
+        )
+    return Target.parse(ir.StringAttr(attributes["ix.target"]).value)
+
+
 def kernel_functions(module: Any) -> dict[str, Any]:
     """The functions that ix-form-kernels made, by name."""
     return {
@@ -63,6 +84,12 @@ def kernel_functions(module: Any) -> dict[str, Any]:
 def op_names(kernel: Kernel) -> tuple[str, ...]:
     """What a kernel computes, for people."""
     return tuple(dict.fromkeys(op.operation.name.split(".")[-1] for op in kernel.ops))
+
+
+def types_of(kernel: Kernel) -> tuple[str, ...]:
+    """The types of a kernel's inputs and outputs, such as "64x1000xf32"."""
+    values = [*kernel.inputs, *kernel.outputs]
+    return tuple(str(v.type).removeprefix("tensor<").removesuffix(">") for v in values)
 
 
 def plan_of(
@@ -107,6 +134,7 @@ def plan_of(
                 tuple(place.label for place in step.writes),
                 step.ops,
                 step.location,
+                step.sources if target.kind == "cuda" else (),
             )
             for step in program.steps
         ),

@@ -52,15 +52,23 @@ class Stage:
         name: What `ix-opt --stage` and `Lowered.as_text` call the form it ends in.
         summary: `<form in> → <form out>: <what is gained>`.
         passes: Passes in order; a string is a fragment of an upstream pipeline.
+        kind: The kind of target that has the stage, "cpu" or "cuda"; "" for all.
+        text: What to show instead of the module, where that is no IR any more.
     """
 
     name: str
     summary: str
     passes: Sequence[Pass | str] = ()
+    kind: str = ""
+    text: Callable[[Any], str] | None = None
 
     def run(self, module: Any, instrument: Instrumentation | None = None) -> None:
         """Runs the stage's passes on a module."""
         run_passes(module, self.passes, instrument=instrument)
+
+    def show(self, module: Any) -> str:
+        """What a module is after the stage, to read."""
+        return str(module) if self.text is None else self.text(module)
 
 
 def rewrite_pass(

@@ -12,6 +12,7 @@ from ix.errors import InputError
 from ix.mlir import ir
 from ix.passes.cpu.kernel_object import LOWER
 from ix.passes.framework import Instrumentation, Pass, Stage
+from ix.passes.gpu.emit_gpu import emit_gpu
 from ix.passes.gpu.merge_launches import merge_launches
 from ix.passes.graph.cancel_movement import cancel_movement
 from ix.passes.graph.choose_layout import choose_layout
@@ -33,10 +34,23 @@ from ix.passes.graph.recognize_softmax import recognize_softmax
 from ix.passes.graph.simplify_algebra import simplify_algebra
 from ix.passes.graph.split_to_slices import split_to_slices
 from ix.passes.linalg.lower_to_linalg import lower_to_linalg
+from ix.passes.nvvm.kernel_text import ptx_text
+from ix.passes.nvvm.lower_to_nvvm import lower_to_nvvm
 from ix.passes.schedule.emit_loops import emit_loops
 from ix.passes.schedule.form_kernels import form_kernels
+from ix.target import Target
 
-__all__ = ["GROUPS", "STAGES", "leave_out", "lower_to", "stages_through"]
+__all__ = [
+    "GROUPS",
+    "STAGES",
+    "leave_out",
+    "lower_to",
+    "named_target",
+    "stages_of",
+    "stages_through",
+]
+
+GPU = "cuda"
 
 STAGES: tuple[Stage, ...] = (
     Stage("import", "a model → ix: as the importer wrote it", []),
@@ -84,8 +98,11 @@ STAGES: tuple[Stage, ...] = (
         [form_kernels, merge_launches],
     ),
     # The compiler itself lowers kernel by kernel from here on (compile_program.py).
-    Stage("loops", "kernels → loops and vectors on memrefs", [emit_loops]),
-    Stage("llvm", "loops → llvm", [LOWER]),
+    Stage("loops", "kernels → loops and vectors on memrefs", [emit_loops], "cpu"),
+    Stage("llvm", "loops → llvm", [LOWER], "cpu"),
+    Stage("gpu", "kernels → gpu: the code of a thread, and launches", [emit_gpu], GPU),
+    Stage("nvvm", "gpu → nvvm and llvm", [lower_to_nvvm], GPU),
+    Stage("ptx", "nvvm → the text of PTX", [], GPU, ptx_text),
 )
 
 GROUPS: dict[str, tuple[Pass, ...]] = {
@@ -131,16 +148,41 @@ def leave_out(module: Any, groups: Iterable[str]) -> None:
         attributes["ix.skip"] = ir.ArrayAttr.get(list(map(ir.StringAttr.get, names)))
 
 
-def stages_through(name: str) -> tuple[Stage, ...]:
+def stages_of(target: Target | None) -> tuple[Stage, ...]:
+    """The stages that a target has, in order; all of them where it is not known."""
+    kinds = ("", target.kind) if target is not None else ("", "cpu", GPU)
+    return tuple(stage for stage in STAGES if stage.kind in kinds)
+
+
+def stages_through(name: str, target: Target | None = None) -> tuple[Stage, ...]:
     """The stages up to and including the one called `name`.
 
+    Args:
+        target: What the program is compiled for, where that is known.
+
     Raises:
-        InputError: There is no such stage.
+        InputError: There is no such stage, or the target does not have it.
     """
-    names = [stage.name for stage in STAGES]
+    stages = stages_of(target)
+    names = [stage.name for stage in stages]
     if name not in names:
-        raise InputError(f"there is no stage '{name}'; stages: {', '.join(names)}")
-    return STAGES[: names.index(name) + 1]
+        known = ", ".join(names)
+        whose = "" if target is None else f" for the target {target.name}"
+        raise InputError(f"there is no stage '{name}'{whose}; stages: {known}")
+    last = stages[names.index(name)]
+    return tuple(
+        stage
+        for stage in stages[: names.index(name) + 1]
+        if stage.kind in ("", last.kind)
+    )
+
+
+def named_target(module: Any) -> Target | None:
+    """The target that a module says it is compiled for, or None."""
+    attributes = module.operation.attributes
+    if "ix.target" not in attributes:
+        return None
+    return Target.parse(ir.StringAttr(attributes["ix.target"]).value)
 
 
 def lower_to(
@@ -149,8 +191,8 @@ def lower_to(
     """Runs the stages up to and including `stage_name` on a module, in place.
 
     Raises:
-        InputError: There is no such stage.
+        InputError: There is no such stage for the module's target.
         CompileError: A pass refuses the program.
     """
-    for stage in stages_through(stage_name):
+    for stage in stages_through(stage_name, named_target(module)):
         stage.run(module, instrument)

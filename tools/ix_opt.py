@@ -32,7 +32,7 @@ from ix.tools.diagnostics import (
 from ix.tools.ix_opt_arguments import MARKER, parse_arguments, print_options
 from ix.tools.ix_opt_lists import dialects_text, passes_text, version_text
 from ix.tools.ix_opt_output import encoded, require_roundtrip, write_output
-from ix.tools.ix_opt_pipeline import nodes_for, pipeline_of
+from ix.tools.ix_opt_pipeline import nodes_for, pipeline_of, stage_for
 from ix.tools.reports import statistics_report, timing_report
 from ix.tools.source_file import Chunk, parse_chunk, read_chunks
 
@@ -137,13 +137,21 @@ class _Run:
             )
         if options.verify_roundtrip:
             require_roundtrip(op)
-        if pipeline is not None:
+        show = None
+        if pipeline is not None or options.stage is not None:
             with self.context:
-                nodes = nodes_for(pipeline, op)
+                if pipeline is not None:
+                    nodes = nodes_for(pipeline, op)
+                else:
+                    nodes, stage = stage_for(options.stage, op)
+                    show = stage.text
             if options.dump_pass_pipeline:
                 _dump_pipeline(op, nodes)
             run_nodes(op, nodes, self.instrument)
         with timer.measure("output", "Output"):
+            if show is not None:
+                with self.context:
+                    return show(op).encode()
             return encoded(op, options, print_options(options))
 
     def _receive(self, diagnostic: Any) -> bool:

@@ -9,22 +9,23 @@ from typing import Any
 from ix.errors import InputError
 from ix.mlir import PassManager
 from ix.passes.driver import nodes_of
+from ix.passes.framework import Stage
 from ix.passes.pipeline_text import Anchor, Leaf, Node, parse_pipeline
 from ix.passes.registry import resolve_pass
 from ix.tools.ix_opt_arguments import pass_name_like
 from ix.tools.ix_opt_lists import pass_names
 from ix.tools.source_file import Chunk, reproduced_pipeline
 
-__all__ = ["nodes_for", "pipeline_of"]
+__all__ = ["nodes_for", "pipeline_of", "stage_for"]
 
 
 def pipeline_of(options: argparse.Namespace, chunk: Chunk) -> Anchor | None:
-    """The pipeline to run on a chunk; None if no pass is asked for.
+    """The pipeline to run on a chunk; None if no pass is asked for, or a stage.
 
     The anchor `any` stands for whatever the input's top op is.
 
     Raises:
-        InputError: The pipeline is malformed, or names no pass, op or stage.
+        InputError: The pipeline is malformed, or names no pass or op.
     """
     if options.pass_pipeline is not None:
         return _anchored(options.pass_pipeline)
@@ -33,17 +34,23 @@ def pipeline_of(options: argparse.Namespace, chunk: Chunk) -> Anchor | None:
         if text is None:
             raise InputError("--run-reproducer needs a file that holds a pipeline")
         return _anchored(text)
-    if options.stage is not None:
-        # Imported here: it imports every pass, which other runs do not pay for.
-        from ix.passes.pipeline import stages_through
-
-        stages = stages_through(options.stage)
-        passes = [each for stage in stages for each in stage.passes]
-        return Anchor("any", nodes_of(passes))
     if options.passes:
         nodes = _parsed(",".join(options.passes))
         return Anchor("any", nodes)
     return None
+
+
+def stage_for(name: str, op: Any) -> tuple[Sequence[Node], Stage]:
+    """The passes of all stages up to one, and that stage.
+
+    Raises:
+        InputError: There is no such stage for the target that the input names.
+    """
+    # Imported here: it imports every pass, which other runs do not pay for.
+    from ix.passes.pipeline import named_target, stages_through
+
+    stages = stages_through(name, named_target(op))
+    return nodes_of(each for stage in stages for each in stage.passes), stages[-1]
 
 
 def nodes_for(pipeline: Anchor, op: Any) -> Sequence[Node]:

@@ -6,7 +6,6 @@ object in the cache.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,10 +18,9 @@ from ix.passes.compiled_program import (
     op_names,
     plan_of,
 )
-from ix.passes.cpu.translate import to_llvm_ir
-from ix.passes.gpu.choose_rule import code_of
-from ix.passes.gpu.kernel import KERNEL
-from ix.passes.nvvm.lower_to_nvvm import gpu_module_of, lower_gpu_module
+from ix.passes.gpu.emit_gpu import gpu_code
+from ix.passes.nvvm.gpu_to_nvvm import gpu_modules_of, lower_gpu_modules
+from ix.passes.nvvm.kernel_text import named_kernel
 from ix.passes.nvvm.ptx import compile_ptx, ptx_digest
 from ix.passes.schedule.kernel import Kernel, Packing
 from ix.passes.schedule.program import host_program
@@ -54,17 +52,15 @@ class _Kernels:
 
     def __call__(self, name: str) -> _Compiled:
         if name not in self.done:
-            self.done[name] = self._compile(self.functions[name])
+            self.done[name] = self._compile(name)
         return self.done[name]
 
-    def _compile(self, function: Any) -> _Compiled:
-        kernel = Kernel(function)
-        code = code_of(function, self.target)
-        lower_gpu_module(code.module)
-        text = to_llvm_ir(gpu_module_of(code.module))
-        launch = f"{code.blocks}|{code.threads}"
-        digest = hashlib.sha256(f"{text}|{launch}".encode()).hexdigest()[:16]
-        symbol = f"ix_{code.family}_{digest}"
+    def _compile(self, name: str) -> _Compiled:
+        kernel = Kernel(self.functions[name])
+        code = gpu_code(self.functions, name, self.target)
+        lower_gpu_modules(code.module)
+        (holder,) = gpu_modules_of(code.module)
+        symbol, text = named_kernel(holder)
         entry = PlanKernel(
             symbol,
             code.family,
@@ -75,7 +71,6 @@ class _Kernels:
             code.blocks,
             code.threads,
         )
-        text = text.replace(f"@{KERNEL}(", f"@{symbol}(")
         return _Compiled(code.packings, code.in_place, entry, text)
 
 

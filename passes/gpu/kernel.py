@@ -40,7 +40,7 @@ KERNELS = "kernels"
 """Name of the gpu.module that holds a kernel."""
 
 KERNEL = "kernel"
-"""Name of a kernel before it is named after its text."""
+"""Name of a kernel's function before it is named after its text."""
 
 ALIGNMENT = 16
 """Every buffer starts at a multiple of so many bytes: the widest access of a thread."""
@@ -246,7 +246,7 @@ def build_kernel(
     Args:
         lanes: Elements of the vectors that a thread loads and stores.
     """
-    with kernel.function.operation.location:
+    with kernel.location:
         bits = index_bits(kernel, blocks)
         module, body, function = open_kernel(kernel, threads, scratch_bytes, bits)
         index = ir.IndexType.get()

@@ -21,6 +21,7 @@ from ix.passes.framework import module_pass
 from ix.passes.gpu.rules.product_rows import FAMILY, pair_of
 from ix.passes.schedule.form_kernels import main_of
 from ix.passes.schedule.kernel import Kernel
+from ix.passes.schedule.sources import located_call, sources_of
 from ix.target import Target
 
 __all__ = ["merge_launches"]
@@ -80,7 +81,9 @@ class _Merger:
         sizes = _sizes_of(first)
         name = self._function(first, second, tensors, sizes)
         results = [*first.operation.results, *second.operation.results]
-        with ir.InsertionPoint(second), second.operation.location:
+        sources = [*sources_of(first), *sources_of(second)]
+        location = located_call(second.operation.location, sources)
+        with ir.InsertionPoint(second), location:
             call = func.CallOp([v.type for v in results], name, [*tensors, *sizes])
         for key in ("ix.ops", "ix.sizes"):
             call.operation.attributes[key] = _joined(first, second, key)

@@ -39,7 +39,7 @@ def threads_of(kernel: Kernel, code: KernelCode) -> GpuCode:
         blocks = combine("min", blocks, allowed)
     scratch = padded * threads * kernel.most(blocks)
     scratch += COUNTER_BYTES if padded else 0
-    with kernel.function.operation.location:
+    with kernel.location:
         bits = index_bits(kernel, code.items, scratch)
         module, holder, function = open_kernel(kernel, threads, scratch, bits)
         (body,) = code.module.body.operations

@@ -26,6 +26,8 @@ PTX_FEATURE = {"sm_100a": "+ptx87", "sm_120a": "+ptx87", "sm_90a": "+ptx83"}
 
 OLDEST = "+ptx78"
 
+_EMPTY_TABLE = re.compile(r"^\s*\.section\s+\.debug_macinfo\s+\{\s*\}\s*$", re.M)
+
 
 def compile_ptx(llvm_ir: str, target: Target) -> str:
     """Compiles a module to PTX; the same text gives the same PTX.
@@ -48,7 +50,7 @@ def compile_ptx(llvm_ir: str, target: Target) -> str:
     builder = llvm.create_pass_builder(machine, options)
     builder.getModulePassManager().run(module, builder)
     _check_calls(module)
-    return str(machine.emit_assembly(module))
+    return _EMPTY_TABLE.sub("", str(machine.emit_assembly(module)))
 
 
 def ptx_digest(llvm_ir: str, target: Target) -> str:

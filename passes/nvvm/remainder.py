@@ -41,11 +41,23 @@ _FORMATS = (
 def with_remainders(llvm_ir: str) -> str:
     """Gives the declared remainder functions of a module their bodies."""
     for form in _FORMATS:
-        declared = re.compile(rf"^declare {form.type} @{form.name}\(.*$", re.MULTILINE)
+        declared = re.compile(
+            rf"^declare (?:!dbg !\d+ )?{form.type} @{form.name}\(.*$", re.MULTILINE
+        )
         if declared.search(llvm_ir):
-            text = _definition(form)
+            text = _without_declared(_definition(form), llvm_ir)
             llvm_ir = declared.sub(lambda _, t=text: t, llvm_ir)
     return llvm_ir
+
+
+def _without_declared(text: str, llvm_ir: str) -> str:
+    """Leaves out what the module declares already: LLVM reads no second declaration."""
+    lines = []
+    for line in text.split("\n"):
+        found = re.match(r"declare .*(@[\w.]+)\(", line)
+        if found is None or f" {found[1]}(" not in llvm_ir:
+            lines.append(line)
+    return "\n".join(lines)
 
 
 def _definition(f: _Format) -> str:

@@ -282,7 +282,8 @@ class Elemental:
             raise CompileError(
                 op, "needs a rule that computes single elements, but there is none"
             )
-        return rule(self, op, tensor, indices, lanes)
+        with op.operation.location:
+            return rule(self, op, tensor, indices, lanes)
 
     def _generic(
         self, op: Any, tensor: Any, indices: Sequence[Index], lanes: Lanes

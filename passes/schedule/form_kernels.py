@@ -20,6 +20,7 @@ from ix.errors import CompileError
 from ix.mlir import arith, defining_op, func, ir, tensor
 from ix.passes.framework import module_pass
 from ix.passes.schedule.groups import Group, Record, form_groups
+from ix.passes.schedule.sources import located_call, source_of
 from ix.passes.schedule.structure import kind_of, tensor_operands
 from ix.passes.schedule.symbols import Sizes
 from ix.runtime.sizes import Size, bounds, dim
@@ -220,8 +221,11 @@ class _Outliner:
         assert outputs and own
         builder = _KernelBuilder(self, group, ops, inputs, outputs)
         function = builder.build(f"kernel_{len(self.by_text)}")
+        # Before the function may give way to an equal one from another place.
+        sources = [source_of(op) for op in list(function.entry_block.operations)[:-1]]
         name = self._unique(function)
-        with ir.InsertionPoint(self.terminator), group.ops[0].operation.location:
+        location = located_call(group.ops[0].operation.location, sources)
+        with ir.InsertionPoint(self.terminator), location:
             arguments = [self._now(v) for v in inputs]
             arguments += [self._size_value(size) for size in builder.dynamic]
             call = func.CallOp([v.type for v in outputs], name, arguments)

@@ -19,6 +19,7 @@ from ix.mlir import DYNAMIC, arith, defining_op, func, ir, memref, scf
 from ix.passes.schedule import storage
 from ix.passes.schedule.elemental import Elemental
 from ix.passes.schedule.index import Index
+from ix.passes.schedule.structure import kind_of
 from ix.passes.schedule.symbols import Sizes
 from ix.runtime.sizes import Size, bounds, dim, product
 from ix.target import Target
@@ -118,6 +119,19 @@ class Kernel:
     def producer(self, value: Any) -> Any | None:
         """The op inside the kernel that computes `value`, or None."""
         return defining_op(value)
+
+    @property
+    def location(self) -> Any:
+        """Where code comes from that no other op claims: the op it is built around."""
+        for op in self.ops:
+            if kind_of(op) in ("special", "contraction"):
+                return op.operation.location
+        return self.location_of(self.outputs[0])
+
+    def location_of(self, value: Any) -> Any:
+        """Where the op stands that computes `value`; the function, for an argument."""
+        op = defining_op(value)
+        return (self.function if op is None else op).operation.location
 
 
 @dataclass(frozen=True)
@@ -261,10 +275,7 @@ def build(
     types = [packed.get(n) or argument_type(v, kernel) for n, v in enumerate(tensors)]
     types.append(ir.MemRefType.get([max(scratch_bytes, 1)], byte))
     types += [index] * (len(kernel.ranges) + 2)
-    with (
-        ir.InsertionPoint(module.body),
-        kernel.function.operation.location,
-    ):
+    with ir.InsertionPoint(module.body), kernel.location:
         body = func.FuncOp("body", (types, []))
         _set_noalias(body, types)
         with ir.InsertionPoint(body.add_entry_block()):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ix.dialects.ix.program import elements_array
+from ix.errors import place_of
 from ix.mlir import defining_op, ir
 from ix.passes.schedule import storage
 from ix.passes.schedule.form_kernels import (
@@ -20,6 +21,7 @@ from ix.passes.schedule.form_kernels import (
 )
 from ix.passes.schedule.kernel import Packing
 from ix.passes.schedule.memory import Buffer, place
+from ix.passes.schedule.sources import sources_of
 from ix.runtime.sizes import Size, bounds, product
 
 __all__ = ["ConstantSource", "HostProgram", "Place", "Step", "host_program"]
@@ -65,7 +67,10 @@ class Place:
 
 @dataclass(frozen=True)
 class Step:
-    """One launch: the kernel function's name, its buffers, its sizes."""
+    """One launch: the kernel function's name, its buffers, its sizes.
+
+    sources: What each op of the kernel function was in the model.
+    """
 
     callee: str
     reads: tuple[Place, ...]
@@ -73,6 +78,7 @@ class Step:
     sizes: tuple[Size, ...]
     ops: tuple[str, ...]
     location: str
+    sources: tuple[str, ...] = ()
 
 
 @dataclass
@@ -153,7 +159,7 @@ class _Reader:
                     self.places[result] = self._new_buffer(number, result, last)
             writes.append(self.places[result])
         names = ir.ArrayAttr(call.operation.attributes["ix.ops"])
-        location = str(call.operation.location)
+        where, name = place_of(call.operation.location)
         self.program.steps.append(
             Step(
                 callee,
@@ -161,7 +167,8 @@ class _Reader:
                 tuple(writes),
                 tuple(sizes),
                 tuple(ir.StringAttr(n).value for n in names),
-                location.removeprefix("loc(").removesuffix(")"),
+                where or name,
+                sources_of(call),
             )
         )
 

@@ -109,11 +109,12 @@ def accumulate(
     running: Sequence[Any],
 ) -> list[Any]:
     """The accumulators after one point (or vector of points) of the iteration space."""
-    inputs = elemental.generic_operands(op, dims, lanes)
     wide = any(is_vector(v) for v in running)
-    if wide:
-        inputs = [widen(v, lanes.count) for v in inputs]
-    result = elemental.generic_body(op, [*inputs, *running], dims, lanes)
+    with op.operation.location:
+        inputs = elemental.generic_operands(op, dims, lanes)
+        if wide:
+            inputs = [widen(v, lanes.count) for v in inputs]
+        result = elemental.generic_body(op, [*inputs, *running], dims, lanes)
     if wide:
         result = [widen(v, lanes.count) for v in result]
     if wide and lanes.partial:

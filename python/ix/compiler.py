@@ -1,7 +1,8 @@
 """THE SPINE: a program from an importer → stages → code → an executable.
 
     compile_program(program, target)    all of it
-    lower(program, target, stage)       the module after one stage, to read
+    lower(program, target, stage)       the module after one stage
+    lower_text(program, target, stage)  the same to read; PTX after the last for a GPU
 
 The disk cache holds whole programs (keyed by the imported module, the target and the
 versions) and single kernels (keyed by their LLVM IR), never the weights.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,8 +25,9 @@ from ix.importer.weights import Weights
 from ix.mlir import ir, ops_in
 from ix.passes.compiled_program import CompiledProgram
 from ix.passes.cpu.compile_program import compile_cpu
+from ix.passes.framework import Stage
 from ix.passes.gpu.compile_program import compile_gpu
-from ix.passes.pipeline import stages_through
+from ix.passes.pipeline import stages_of, stages_through
 from ix.passes.schedule.form_kernels import main_of, main_sizes
 from ix.program_cache import load_program, program_digest, store_program
 from ix.runtime.arrays import aligned_copy
@@ -34,7 +37,7 @@ from ix.runtime.load import executable_of
 from ix.runtime.plan import Constant, Tensor
 from ix.target import Target
 
-__all__ = ["code_of", "compile_program", "lower", "parse_target"]
+__all__ = ["code_of", "compile_program", "lower", "lower_text", "parse_target"]
 
 SHARED_BYTES = 1 << 20
 """Read-only weights from here on stay in the caller's memory where a kernel can."""
@@ -49,14 +52,32 @@ def lower(program: Program, target: str | Target, stage: str) -> Any:
     """The module after a stage, in the program's context.
 
     Raises:
-        InputError: There is no such stage.
+        InputError: There is no such stage for the target.
         CompileError: A pass refuses the program.
     """
-    module = _copy(program, parse_target(target))
+    return _lowered(program, parse_target(target), stage)[0]
+
+
+def lower_text(program: Program, target: str | Target, stage: str) -> str:
+    """What `lower` gives, as text; PTX for the stage "ptx".
+
+    Raises:
+        InputError: There is no such stage for the target.
+        CompileError: A pass refuses the program.
+    """
+    module, last = _lowered(program, parse_target(target), stage)
     with module.context, ir.Location.unknown():
-        for each in stages_through(stage):
-            each.run(module)
-    return module
+        return last.show(module)
+
+
+def _lowered(program: Program, target: Target, name: str) -> tuple[Any, Stage]:
+    """The module after a stage, and the stage."""
+    stages = stages_through(name, target)
+    module = _copy(program, target)
+    with module.context, ir.Location.unknown():
+        for stage in stages:
+            stage.run(module)
+    return module, stages[-1]
 
 
 def compile_program(
@@ -119,18 +140,38 @@ def _compile(module: Any, target: Target, disk: DiskCache | None) -> CompiledPro
     """Runs the stages, then the code generator."""
     signature = _Signature(module)
     dump = knobs.dump_folder()
-    for number, stage in enumerate(stages_through("schedule")):
+    for number, stage in enumerate(stages_through("schedule", target)):
         stage.run(module)
         if dump is not None:
-            dump.mkdir(parents=True, exist_ok=True)
-            text = module.operation.get_asm(enable_debug_info=True)
-            (dump / f"{number}-{stage.name}.mlir").write_text(text)
+            _dump(dump, number, stage, module)
+    if dump is not None:
+        _dump_code_stages(dump, module, target)
 
     def cached(digest: str, make: Callable[[], bytes]) -> bytes:
         return make() if disk is None else disk.fetch("objects", digest, make)
 
     generate = compile_cpu if target.kind == "cpu" else compile_gpu
     return generate(module, target, signature.tensors(module), signature.name, cached)
+
+
+def _dump(folder: Path, number: int, stage: Stage, module: Any) -> None:
+    """Writes what a module is after a stage."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if stage.text is not None:
+        (folder / f"{number}-{stage.name}.txt").write_text(stage.show(module))
+        return
+    text = module.operation.get_asm(enable_debug_info=True)
+    (folder / f"{number}-{stage.name}.mlir").write_text(text)
+
+
+def _dump_code_stages(folder: Path, module: Any, target: Target) -> None:
+    """Runs the stages after "schedule" on a copy: the code generators skip them."""
+    text = module.operation.get_asm(enable_debug_info=True)
+    copy = ir.Module.parse(text, module.context)
+    done = len(stages_through("schedule", target))
+    for number, stage in enumerate(stages_of(target)[done:], done):
+        stage.run(copy)
+        _dump(folder, number, stage, copy)
 
 
 class _Signature:

@@ -314,4 +314,5 @@ def finish_outputs(
     for output, buffer in zip(frame.kernel.outputs, frame.outputs, strict=True):
         to = output_point(output, result, at)
         found = elemental.value_at(output, to, lanes)
-        elemental.store(found, buffer, to, lanes, output.type.element_type)
+        with frame.kernel.location_of(output):
+            elemental.store(found, buffer, to, lanes, output.type.element_type)

@@ -82,6 +82,10 @@ class Kernel:
     flops, bytes: work of one launch at the upper bounds of the dimensions.
     scratch_bytes: of one thread on a CPU, of all blocks together on a GPU.
     blocks, threads: on a GPU, the grid over the launch's sizes, and one block.
+    types: of its inputs, then of its outputs, such as "64x1000xf32".
+    registers, spill_bytes: of a thread on a GPU, as ptxas reports; 0 without ptxas.
+    shared_bytes: of a block on a GPU; occupancy: resident warps as a part of those
+        possible.
     """
 
     symbol: str
@@ -92,6 +96,11 @@ class Kernel:
     scratch_bytes: int
     blocks: Size = 0
     threads: int = 0
+    types: tuple[str, ...] = ()
+    registers: int = 0
+    spill_bytes: int = 0
+    shared_bytes: int = 0
+    occupancy: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -104,6 +113,9 @@ class Launch:
     sizes: The kernel's size arguments.
     reads, writes: Names of the buffers, for people.
     ops: What it computes, as the source names it.
+    location: Where the first of them stands.
+    sources: On a GPU, what op n of the kernel is in the model, counted from 1 as the
+        kernel's `.loc 1 n` does: "ix.exp at model.py:3:9".
     """
 
     kernel: int
@@ -113,6 +125,7 @@ class Launch:
     writes: tuple[str, ...]
     ops: tuple[str, ...] = ()
     location: str = ""
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -188,9 +201,8 @@ class Plan:
 
 
 def _kernel(data: dict[str, Any]) -> Kernel:
-    return Kernel(
-        **{**data, "ops": tuple(data["ops"]), "blocks": from_json(data["blocks"])}
-    )
+    read = {"ops": tuple(data["ops"]), "types": tuple(data["types"])}
+    return Kernel(**{**data, **read, "blocks": from_json(data["blocks"])})
 
 
 def _launch(data: dict[str, Any]) -> Launch:
@@ -202,4 +214,5 @@ def _launch(data: dict[str, Any]) -> Launch:
         writes=tuple(data["writes"]),
         ops=tuple(data["ops"]),
         location=data["location"],
+        sources=tuple(data.get("sources", ())),
     )

@@ -1,0 +1,74 @@
+"""A lowered gpu.module → LLVM IR whose kernel is named after that text; PTX to read."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+from ix.mlir import ir
+from ix.passes.compiled_program import target_of
+from ix.passes.cpu.translate import to_llvm_ir
+from ix.passes.gpu.kernel import KERNEL
+from ix.passes.nvvm.gpu_to_nvvm import gpu_modules_of
+from ix.passes.nvvm.ptx import compile_ptx
+from ix.passes.schedule.sources import sources_of
+
+__all__ = ["named_kernel", "ptx_text"]
+
+
+def named_kernel(holder: Any) -> tuple[str, str]:
+    """The symbol of a kernel, and its LLVM IR.
+
+    Equal code that is launched alike has one symbol, in all programs.
+
+    Args:
+        holder: A gpu.module after ix-lower-to-nvvm, with what ix-emit-gpu noted on it.
+    """
+    attributes = holder.operation.attributes
+    family = ir.StringAttr(attributes["ix.family"]).value
+    launch = ir.StringAttr(attributes["ix.launch"]).value
+    text = to_llvm_ir(holder)
+    digest = hashlib.sha256(f"{text}|{launch}".encode()).hexdigest()[:16]
+    symbol = f"ix_{family}_{digest}"
+    return symbol, text.replace(f"@{KERNEL}(", f"@{symbol}(")
+
+
+def ptx_text(module: Any) -> str:
+    """The PTX of every kernel of a module, with what its ops are in the model.
+
+    Args:
+        module: After ix-lower-to-nvvm.
+
+    Raises:
+        CompileError: The module says no target, or LLVM refuses a kernel.
+    """
+    target = target_of(module, "sm_90a")
+    launches = _launches(module)
+    parts = []
+    for holder in gpu_modules_of(module):
+        name = ir.StringAttr(holder.operation.attributes["sym_name"]).value
+        _, text = named_kernel(holder)
+        lines = [f"// @{name}", *_described(launches.get(name, []))]
+        parts += [*lines, compile_ptx(text, target).strip("\n"), ""]
+    return "\n".join(parts)
+
+
+def _launches(module: Any) -> dict[str, list[tuple[str, ...]]]:
+    """For each kernel, what its ops are in each of its launches."""
+    found: dict[str, list[tuple[str, ...]]] = {}
+    for function in module.operation.regions[0].blocks[0].operations:
+        if function.operation.name != "func.func":
+            continue
+        for op in function.operation.regions[0].blocks[0].operations:
+            if op.operation.name == "gpu.launch_func":
+                kernel = ir.SymbolRefAttr(op.operation.attributes["kernel"])
+                found.setdefault(kernel.value[0], []).append(sources_of(op))
+    return found
+
+
+def _described(launches: list[tuple[str, ...]]) -> Iterator[str]:
+    """Comments: what `.loc 1 n` stands for in the launches of a kernel."""
+    for sources in dict.fromkeys(launches):
+        for line, source in enumerate(sources, 1):
+            yield f"//   .loc 1 {line}: {source}"
