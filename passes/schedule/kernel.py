@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from ix.mlir import DYNAMIC, arith, defining_op, func, ir, memref, scf
 from ix.passes.schedule import storage
@@ -28,6 +28,7 @@ __all__ = [
     "Frame",
     "Kernel",
     "KernelCode",
+    "Outputs",
     "Packing",
     "SizeEmitter",
     "argument_type",
@@ -170,6 +171,18 @@ class KernelCode:
     flops: int
     packings: dict[int, Packing]
     in_place: bool = False
+
+
+class Outputs(Protocol):
+    """What a kernel's outputs are stored with, on a CPU or a GPU.
+
+    outputs: Buffers, memrefs of the tensors' shapes in storage types.
+    elemental: Computes elements of the kernel's tensors.
+    """
+
+    kernel: Kernel
+    outputs: list[Any]
+    elemental: Elemental
 
 
 @dataclass

@@ -12,7 +12,14 @@ from ix.passes.schedule.body import clone_op, is_vector, widen
 from ix.passes.schedule.elemental import Elemental, Lanes
 from ix.passes.schedule.index import Index
 
-__all__ = ["Combiner", "accumulate", "combiner_of", "initial_values"]
+__all__ = [
+    "Combiner",
+    "accumulate",
+    "associative",
+    "combiner_of",
+    "initial_values",
+    "neutral_value",
+]
 
 _KIND = vector.CombiningKind
 
@@ -86,6 +93,13 @@ def combiner_of(op: Any) -> Combiner | None:
     kind, neutral = _COMBINERS[last.operation.name]
     element = storage.element_type(outs[0].type)
     return Combiner(last, kind, neutral(getattr(element, "width", 64)))
+
+
+def associative(op: Any) -> Combiner:
+    """The combiner of a generic that has one."""
+    combiner = combiner_of(op)
+    assert combiner is not None, "the caller has asked for it"
+    return combiner
 
 
 def neutral_value(combiner: Combiner, element: ir.Type, lanes: int) -> Any:

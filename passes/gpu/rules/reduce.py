@@ -20,6 +20,7 @@ from ix.passes.schedule.index import Index
 from ix.passes.schedule.kernel import Kernel, carry
 from ix.passes.schedule.reduction import (
     accumulate,
+    associative,
     combiner_of,
     initial_values,
     neutral_value,
@@ -131,7 +132,7 @@ class _ReduceCode:
         low: Any = 0
         step = 1
         if self.shared:
-            combiner = combiner_of(self.anchor)
+            combiner = associative(self.anchor)
             start = [neutral_value(combiner, start[0].type, 1)]
             low, step = math.compute("div", self.frame.thread, COLUMNS), SLICES
 
@@ -158,8 +159,7 @@ class _ReduceCode:
         gpu.BarrierOp()
 
         def total() -> Any:
-            combiner = combiner_of(self.anchor)
-            assert combiner is not None
+            combiner = associative(self.anchor)
             (value,) = initial_values(self.anchor, self.elemental)
             for number in range(SLICES):
                 at = [math.value(number), math.value(column)]

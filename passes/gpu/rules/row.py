@@ -29,7 +29,7 @@ from ix.passes.schedule.index import Index
 from ix.passes.schedule.kernel import Kernel, carry
 from ix.passes.schedule.reduction import (
     accumulate,
-    combiner_of,
+    associative,
     initial_values,
     neutral_value,
 )
@@ -231,7 +231,7 @@ class RowCode:
     def _reduce(self, outer: list[Index], ops: list[Any]) -> None:
         """One sweep for several reductions; binds their results."""
         elemental, lanes = self.elemental, self.lanes
-        combiners = [combiner_of(op) for op in ops]
+        combiners = [associative(op) for op in ops]
         initial = [initial_values(op, elemental) for op in ops]
         start = [
             neutral_value(c, values[0].type, lanes.count)
@@ -271,7 +271,8 @@ class RowCode:
     # Outputs.
 
     def _write(self, outer: list[Index]) -> None:
-        whole, single = [], []
+        whole: list[Any] = []
+        single: list[Any] = []
         for value, buffer in zip(self.kernel.outputs, self.frame.outputs, strict=True):
             full = self.kernel.shape(value) == self.row.domain
             (whole if full else single).append((value, buffer))

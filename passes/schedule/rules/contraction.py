@@ -17,7 +17,7 @@ from ix.mlir import defining_op, ir
 from ix.passes.linalg.structure import Contraction, match_contraction
 from ix.passes.schedule.elemental import Lanes
 from ix.passes.schedule.index import Index
-from ix.passes.schedule.kernel import Frame, Kernel, KernelCode, Packing, build
+from ix.passes.schedule.kernel import Frame, Kernel, KernelCode, Outputs, Packing, build
 from ix.passes.schedule.microkernel.builder import Builder
 from ix.passes.schedule.microkernel.matmul import MatmulPlan, emit_matmul, plan_matmul
 from ix.passes.schedule.packing import panels
@@ -306,7 +306,7 @@ class _Rule:
 
 
 def finish_outputs(
-    frame: Frame, result: Any, at: list[Index], lanes: Lanes, value: Any
+    frame: Outputs, result: Any, at: list[Index], lanes: Lanes, value: Any
 ) -> None:
     """Stores a kernel's outputs at a point of its anchor's result, which is `value`."""
     elemental = frame.elemental
