@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ix.emulator import Counters, Emulator
+from ix.emulator.errors import EmulatorError
 from ix.runtime.tensor_map import TensorMap
 
 __all__ = ["EmulatorDevice"]
@@ -46,12 +48,27 @@ class EmulatorDevice:
         return self.emulator.load(ptx.decode()), symbol
 
     def launch(
-        self, kernel: Any, blocks: int, threads: int, arguments: Sequence[bytes]
+        self,
+        kernel: Any,
+        blocks: int,
+        threads: int,
+        arguments: Sequence[bytes],
+        sources: Sequence[str] = (),
     ) -> Counters:
+        """Runs a kernel; see `Device`.
+
+        Raises:
+            EmulatorError: What is wrong with the kernel or the launch; the message
+                names the op of the model that the PTX comes from, by `sources`.
+        """
         module, symbol = kernel
-        counters = self.emulator.launch(
-            module, symbol, (blocks, 1, 1), (threads, 1, 1), arguments
-        )
+        try:
+            counters = self.emulator.launch(
+                module, symbol, (blocks, 1, 1), (threads, 1, 1), arguments
+            )
+        except EmulatorError as error:
+            error.args = (_with_sources(str(error), sources),)
+            raise
         self.launches.append((symbol, counters))
         return counters
 
@@ -60,3 +77,24 @@ class EmulatorDevice:
 
     def synchronize(self) -> None:
         """Nothing is left to wait for: a launch returns when it is done."""
+
+
+_LINE = re.compile(r"\bop:(\d+):\d+")
+"""How an error names a line of `.file 1 "op"`: the number of an op of the kernel."""
+
+
+def _with_sources(message: str, sources: Sequence[str]) -> str:
+    """An error's message with ops of the model in place of their numbers."""
+    if not sources:
+        return message
+
+    def named(match: re.Match[str]) -> str:
+        number = int(match[1])
+        if 0 < number <= len(sources):
+            return sources[number - 1]
+        return f"no single op of {whole}"
+
+    whole = ", ".join(dict.fromkeys(sources))
+    if _LINE.search(message) is None:
+        return f"{message} (the kernel computes {whole})"
+    return _LINE.sub(named, message)

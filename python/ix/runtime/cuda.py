@@ -194,7 +194,12 @@ class CudaDevice:
                 ) from error
 
     def launch(
-        self, kernel: Any, blocks: int, threads: int, arguments: Sequence[bytes]
+        self,
+        kernel: Any,
+        blocks: int,
+        threads: int,
+        arguments: Sequence[bytes],
+        sources: Sequence[str] = (),
     ) -> None:
         # CuPy passes a NumPy array of one element by value, whatever its size.
         values = tuple(np.frombuffer(each, f"V{len(each)}") for each in arguments)

@@ -49,9 +49,18 @@ class Device(Protocol):
         """
 
     def launch(
-        self, kernel: Any, blocks: int, threads: int, arguments: Sequence[bytes]
+        self,
+        kernel: Any,
+        blocks: int,
+        threads: int,
+        arguments: Sequence[bytes],
+        sources: Sequence[str] = (),
     ) -> Any:
         """Runs a kernel on a grid of one axis; arguments are the parameters' bytes.
+
+        Args:
+            sources: What op n of the kernel is in the model, for errors; see
+                `ix.runtime.plan.Launch`.
 
         Returns:
             What the device counted (`ix.emulator.Counters`), or None.

@@ -187,7 +187,11 @@ class DeviceExecutable(Executable):
                 (
                     launch.number,
                     device.launch(
-                        launch.kernel, launch.blocks, launch.threads, launch.arguments
+                        launch.kernel,
+                        launch.blocks,
+                        launch.threads,
+                        launch.arguments,
+                        self.plan.launches[launch.number].sources,
                     ),
                 )
                 for launch in self._prepared(dims, addresses)

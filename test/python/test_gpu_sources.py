@@ -1,0 +1,157 @@
+"""An error of a GPU kernel names the op of the model that its PTX came from."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import struct
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ix
+from ix.emulator.device import EmulatorDevice
+from ix.emulator.errors import EmulatorError, LaunchError, OutOfBoundsError
+from ix.runtime.artifact import load
+
+random = np.random.default_rng()
+
+
+class ShortBuffers(EmulatorDevice):
+    """Launches with 16 bytes in place of one buffer of one launch."""
+
+    def __init__(self, launch: int, buffer: int) -> None:
+        super().__init__("sm_90a")
+        self.launch_number, self.buffer, self.count = launch, buffer, 0
+
+    def launch(
+        self,
+        kernel: Any,
+        blocks: int,
+        threads: int,
+        arguments: Sequence[bytes],
+        sources: Sequence[str] = (),
+    ) -> Any:
+        given = list(arguments)
+        if self.count == self.launch_number:
+            short = self.allocate(16)
+            self.upload(short, np.zeros(16, np.uint8))
+            given[self.buffer] = struct.pack("<Q", short)
+        self.count += 1
+        return super().launch(kernel, blocks, threads, given, sources)
+
+
+def exp_of_differences(x: Any) -> Any:
+    low = x - x.max(-1, keepdims=True)
+    return np.exp(low)
+
+
+def product(x: Any, w: Any) -> Any:
+    return np.maximum(x @ w, 0)
+
+
+def ordered(x: Any) -> Any:
+    return np.sort(x, -1)
+
+
+def added(x: Any, y: Any) -> Any:
+    return x + y
+
+
+def floats(*shape: int) -> np.ndarray:
+    return random.standard_normal(shape, np.float32)
+
+
+def line_of(function: Callable[..., Any], text: str) -> int:
+    lines, first = inspect.getsourcelines(function)
+    return first + next(n for n, line in enumerate(lines) if text in line)
+
+
+# (function, arguments, buffer, op, a piece of its line)
+PLANTED: list[tuple[Callable[..., Any], tuple[np.ndarray, ...], int, str, str]] = [
+    (exp_of_differences, (floats(9, 64),), 0, "ix.reduce_max", "x.max"),
+    (exp_of_differences, (floats(9, 64),), 1, "ix.exp", "np.exp"),
+    (product, (floats(64, 64), floats(64, 48)), 0, "ix.matmul", "x @ w"),
+    (product, (floats(64, 64), floats(64, 48)), 2, "ix.relu", "np.maximum"),
+    (ordered, (floats(5, 64),), 1, "ix.sort", "np.sort"),
+    (added, (floats(99), floats(99)), 1, "ix.add", "x + y"),
+]
+
+
+@pytest.mark.parametrize(
+    ("function", "arrays", "buffer", "op", "text"),
+    PLANTED,
+    ids=[f"{case[0].__name__}-{case[2]}" for case in PLANTED],
+)
+def test_a_short_buffer_names_the_op_and_its_line(
+    function: Any, arrays: Any, buffer: int, op: str, text: str
+) -> None:
+    device = ShortBuffers(0, buffer)
+    with pytest.raises(OutOfBoundsError) as caught:
+        ix.jit(function, target="sm_90a", device=device)(*arrays)
+    place = f"test_gpu_sources.py:{line_of(function, text)}:"
+    assert f"from {op} at " in str(caught.value)
+    assert place in str(caught.value)
+    assert "PTX line" in str(caught.value)
+    assert caught.value.line > 0
+
+
+def test_launches_that_share_a_kernel_have_sources_of_their_own() -> None:
+    def twice(x: Any, w: Any) -> Any:
+        first = np.sort(x, -1)
+        return np.sort(first + 1, -1)
+
+    x, w = floats(4, 64), floats(1)
+    for number, text in ((0, "first = "), (2, "return np.sort")):
+        device = ShortBuffers(number, 1)
+        jitted = ix.jit(twice, target="sm_90a", device=device)
+        plan = jitted.lower(x, w).compile().executable.plan
+        assert plan.launches[0].kernel == plan.launches[2].kernel
+        with pytest.raises(OutOfBoundsError, match=f"py:{line_of(twice, text)}:"):
+            jitted(x, w)
+
+
+def test_sources_are_saved(tmp_path: Any) -> None:
+    compiled = ix.jit(added, target="sm_90a", device="emulator")
+    compiled.lower(floats(99), floats(99)).compile().save(tmp_path / "m.ix")
+    loaded = load(tmp_path / "m.ix", device=ShortBuffers(0, 2))
+    with pytest.raises(OutOfBoundsError, match=r"from ix\.add at .*test_gpu_sources"):
+        loaded(floats(99), floats(99))
+
+
+def test_an_error_without_a_line_names_all_ops() -> None:
+    device = EmulatorDevice("sm_90a")
+    ptx = (
+        ".version 8.3\n.target sm_90a\n.address_size 64\n.visible .entry k() { ret; }\n"
+    )
+    kernel = device.load("k", ptx.encode(), b"")
+    with pytest.raises(LaunchError, match=r"the kernel computes ix\.a at m:1, ix\.b"):
+        device.launch(kernel, 1, 32, [b"1234"], ("ix.a at m:1", "ix.b", "ix.b"))
+    with pytest.raises(EmulatorError) as caught:
+        device.launch(kernel, 1, 32, [b"1234"])
+    assert "computes" not in str(caught.value)
+
+
+def test_lines_leave_the_code_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ix.compiler import code_of
+    from ix.passes.nvvm import gpu_to_nvvm
+
+    program = ix.jit(product).lower(floats(70, 64), floats(64, 48)).program
+    with_lines = code_of(program, "sm_90a").ir
+    assert code_of(program, "sm_90a").ir == with_lines
+    run = gpu_to_nvvm._run
+    monkeypatch.setattr(
+        gpu_to_nvvm, "_run", lambda p, op: None if "debug" in p else run(p, op)
+    )
+    without = code_of(program, "sm_90a").ir
+    (a, lined), (b, plain) = [next(iter(x.items())) for x in (with_lines, without)]
+    assert ".loc" in lined and ".loc" not in plain
+    assert _code(lined.replace(a, "k")) == _code(plain.replace(b, "k"))
+
+
+def _code(ptx: str) -> list[str]:
+    """The lines of a text that are no directives for debuggers."""
+    aside = re.compile(r"\s*(\.loc\b.*|\.file\b.*|\$L__(tmp|func_begin|func_end)\d+:)?")
+    return [line for line in ptx.split("\n") if not aside.fullmatch(line)]
