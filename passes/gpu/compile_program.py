@@ -6,8 +6,7 @@ object in the cache.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ix.passes.compiled_program import (
@@ -17,7 +16,9 @@ from ix.passes.compiled_program import (
     kernel_functions,
     op_names,
     plan_of,
+    types_of,
 )
+from ix.passes.gpu.assemble import Assembled, assembled
 from ix.passes.gpu.emit_gpu import gpu_code
 from ix.passes.nvvm.gpu_to_nvvm import gpu_modules_of, lower_gpu_modules
 from ix.passes.nvvm.kernel_text import named_kernel
@@ -29,9 +30,6 @@ from ix.runtime.plan import Tensor
 from ix.target import Target
 
 __all__ = ["compile_gpu"]
-
-Assembler = Callable[[str, Target], bytes]
-"""(PTX, target) → cubin; empty where there is no assembler."""
 
 
 @dataclass
@@ -70,6 +68,7 @@ class _Kernels:
             code.scratch_bytes,
             code.blocks,
             code.threads,
+            types_of(kernel),
         )
         return _Compiled(code.packings, code.in_place, entry, text)
 
@@ -80,6 +79,8 @@ def compile_gpu(
     signature: tuple[list[Tensor], list[Tensor]],
     name: str,
     cached: ObjectCache,
+    *,
+    machine_code: bool = True,
 ) -> CompiledProgram:
     """Compiles a module whose @main only calls kernels.
 
@@ -89,29 +90,39 @@ def compile_gpu(
         signature: Inputs and outputs, with the dtypes that the importer saw.
         name: The program's name.
         cached: Looks objects up, or makes them.
+        machine_code: Whether the PTX is assembled too, where ptxas is installed.
 
     Raises:
         CompileError: No rule takes a kernel, or LLVM refuses its code.
+        AssemblyError: ptxas refuses the PTX.
     """
     kernels = _Kernels(kernel_functions(module), target)
     program = host_program(
         module, lambda callee: (kernels(callee).packings, kernels(callee).in_place)
     )
     used = dict.fromkeys(step.callee for step in program.steps)
-    entries = {callee: kernels(callee).kernel for callee in used}
-    texts = {entries[callee].symbol: kernels(callee).text for callee in used}
-    objects: list[bytes] = []
-    ptx: dict[str, str] = {}
-    for symbol, text in texts.items():
+    entries: dict[str, PlanKernel] = {}
+    objects: dict[str, tuple[bytes, bytes]] = {}
+    for callee in used:
+        entry, text = kernels(callee).kernel, kernels(callee).text
         code = cached(ptx_digest(text, target), lambda t=text: _ptx(t, target))
-        objects += [code, b""]
-        ptx[symbol] = code.decode()
+        made = Assembled()
+        if machine_code:
+            made = assembled(entry.symbol, code.decode(), entry.threads, target, cached)
+        objects[entry.symbol] = code, made.cubin
+        entries[callee] = replace(
+            entry,
+            registers=made.registers,
+            spill_bytes=made.spill_bytes,
+            shared_bytes=made.shared_bytes,
+            occupancy=made.occupancy,
+        )
     return CompiledProgram(
         plan_of(module, target, signature, name, program, entries),
-        objects,
+        [each for pair in objects.values() for each in pair],
         program.constants,
         functions_text(module, "constants"),
-        ptx,
+        {symbol: code.decode() for symbol, (code, _) in objects.items()},
     )
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from ix import knobs
+from ix.cost.cuda_tools import find_tool
 from ix.dialects.ix import reference
 from ix.dialects.ix.shapes import numpy_dtype
 from ix.importer.program import Program
@@ -103,16 +104,24 @@ def compile_program(
     chosen = parse_target(target)
     disk = default_cache() if cache else None
     module = _copy(program, chosen)
+    assembler = _assembler(chosen, device)
     with module.context, ir.Location.unknown():
-        digest = program_digest(module, chosen)
+        digest = program_digest(module, chosen, assembler)
         compiled = load_program(disk, digest)
         if compiled is None:
-            compiled = _compile(module, chosen, disk)
+            compiled = _compile(module, chosen, disk, bool(assembler))
             store_program(disk, digest, compiled)
         constants = _constants(compiled, program.weights)
     return executable_of(
         compiled.plan, compiled.objects, constants, num_threads, device
     )
+
+
+def _assembler(target: Target, device: Any) -> str:
+    """Where ptxas is, if a GPU is going to run the program; the emulator runs PTX."""
+    if target.kind == "cpu" or not (device is None or str(device).startswith("cuda")):
+        return ""
+    return str(find_tool("ptxas") or "")
 
 
 def code_of(program: Program, target: str | Target = "cpu") -> CompiledProgram:
@@ -136,7 +145,9 @@ def _copy(program: Program, target: Target) -> Any:
     return module
 
 
-def _compile(module: Any, target: Target, disk: DiskCache | None) -> CompiledProgram:
+def _compile(
+    module: Any, target: Target, disk: DiskCache | None, machine_code: bool = True
+) -> CompiledProgram:
     """Runs the stages, then the code generator."""
     signature = _Signature(module)
     dump = knobs.dump_folder()
@@ -150,8 +161,12 @@ def _compile(module: Any, target: Target, disk: DiskCache | None) -> CompiledPro
     def cached(digest: str, make: Callable[[], bytes]) -> bytes:
         return make() if disk is None else disk.fetch("objects", digest, make)
 
-    generate = compile_cpu if target.kind == "cpu" else compile_gpu
-    return generate(module, target, signature.tensors(module), signature.name, cached)
+    tensors = signature.tensors(module)
+    if target.kind == "cpu":
+        return compile_cpu(module, target, tensors, signature.name, cached)
+    return compile_gpu(
+        module, target, tensors, signature.name, cached, machine_code=machine_code
+    )
 
 
 def _dump(folder: Path, number: int, stage: Stage, module: Any) -> None:

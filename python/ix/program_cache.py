@@ -43,10 +43,14 @@ def build_digest() -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def program_digest(module: Any, target: Target) -> str:
-    """The cache key of a program: its imported text, the target and the versions."""
+def program_digest(module: Any, target: Target, assembler: str = "") -> str:
+    """The cache key of a program: its imported text, the target and the versions.
+
+    Args:
+        assembler: What makes machine code of PTX; "" where nothing does.
+    """
     text = module.operation.get_asm(enable_debug_info=True)
-    parts = (text, str(target), build_digest(), llvmlite.__version__)
+    parts = (text, str(target), build_digest(), llvmlite.__version__, assembler)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
