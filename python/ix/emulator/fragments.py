@@ -29,6 +29,7 @@ __all__ = [
     "accumulator_matrix",
     "accumulator_registers",
     "b_matrix",
+    "check_chunks",
     "expand_sparse",
     "metadata_chunks",
     "registers_of_tiles",
@@ -140,13 +141,8 @@ def metadata_chunks(metadata: Array, selector: int, depth: int, bits: int) -> Ar
     return split.transpose(0, 3, 1, 2, 4).reshape(warps, 16, chunks)
 
 
-def expand_sparse(kept: Array, chunks: Array, bits: int) -> Array:
-    """A[..., M, K] with its zeros, from the elements that were kept.
-
-    Args:
-        kept: `[..., M, K / 2]` codes.
-        chunks: `[..., M, chunks]`, the 4-bit index of each chunk of 4 (or 2) elements.
-        bits: Bits of an element.
+def check_chunks(chunks: Array, bits: int) -> None:
+    """Checks the 4-bit indices `[..., M, chunks]` of a sparse matrix.
 
     Raises:
         SparsityError: An index that the ISA gives no meaning.
@@ -160,6 +156,20 @@ def expand_sparse(kept: Array, chunks: Array, bits: int) -> Array:
             f"{row}, chunk {chunk} has {int(chunks[wrong][0]):#06b}; "
             "check the selector and the order of the metadata"
         )
+
+
+def expand_sparse(kept: Array, chunks: Array, bits: int) -> Array:
+    """A[..., M, K] with its zeros, from the elements that were kept.
+
+    Args:
+        kept: `[..., M, K / 2]` codes.
+        chunks: `[..., M, chunks]`, the 4-bit index of each chunk of 4 (or 2) elements.
+        bits: Bits of an element.
+
+    Raises:
+        SparsityError: An index that the ISA gives no meaning.
+    """
+    check_chunks(chunks, bits)
     size = 2 if bits == 32 else 4
     dense = np.zeros((*chunks.shape, size), kept.dtype)
     if bits == 32:

@@ -74,6 +74,7 @@ class _Form:
 
     @property
     def bits(self) -> int:
+        """Bits of an element of A."""
         return ELEMENT_TYPES[self.a].bits
 
     @property
@@ -110,7 +111,8 @@ class FragmentCache:
             kind: Stands for how registers are decoded.
         """
         # Numbers of objects that the entry holds on to are not given out again.
-        key = (kind, id(active), *map(id, registers))
+        who = 0 if active.mask is None else id(active)
+        key = (kind, who, *map(id, registers))
         found = self._entries.get(key)
         if found is not None:
             return found[1]

@@ -95,7 +95,7 @@ def _read_map(batch: Batch, address: int, thread: int, rank: int) -> TensorMap:
         )
     words = np.uint64(address) + np.arange(0, SIZE, 8, dtype=np.uint64)
     data = batch.memory.load(
-        "generic", words, np.uint64, 1, np.full(len(words), thread), counted=False
+        "global", words, np.uint64, 1, np.full(len(words), thread), counted=False
     )
     try:
         tensor = _decode(data.tobytes())

@@ -21,27 +21,24 @@ from typing import Any, Final
 
 import numpy as np
 
-from ix.emulator.access import Access, gather
-from ix.emulator.batch import WARP, Active, Array, Batch
-from ix.emulator.descriptors import (
-    CHUNK,
-    DescriptorError,
-    matrix_of_chunks,
-    parse_descriptor,
-)
+from ix.emulator.batch import Active, Array, Batch
 from ix.emulator.element_types import ELEMENT_TYPES, decode
 from ix.emulator.fragments import (
-    SparsityError,
-    a_matrix,
     expand_sparse,
-    metadata_chunks,
 )
 from ix.emulator.kernel_code import KernelCode, Reader
 from ix.emulator.mma import operation_of
 from ix.emulator.outcome import Step
 from ix.emulator.syntax import Immediate, Instruction, Operand, Register, Vector
-from ix.emulator.tensor_errors import MatrixDescriptorError, SparseMetadataError
 from ix.emulator.tensorcore import Operation, multiply_add
+from ix.emulator.wgmma_factors import (
+    Factor,
+    WgmmaForm,
+    WgmmaModes,
+    factor_a,
+    shared_factor,
+    sparsity_of,
+)
 from ix.emulator.wgmma_queue import (
     WARPGROUP,
     Accumulator,
@@ -60,36 +57,6 @@ _ACCUMULATORS: Final[dict[str, np.dtype[Any]]] = {
     "f16": np.dtype(np.float16),
     "s32": np.dtype(np.int32),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _Form:
-    """Shape and types of an mma_async; `k` of the whole A of a sparse product."""
-
-    n: int
-    k: int
-    d: str
-    a: str
-    b: str
-    is_sparse: bool
-
-    @property
-    def bits(self) -> int:
-        return ELEMENT_TYPES[self.a].bits
-
-    @property
-    def stored_depth(self) -> int:
-        """Columns of A that are stored."""
-        return self.k // 2 if self.is_sparse else self.k
-
-
-@dataclass(frozen=True, slots=True)
-class _Modes:
-    """Signs of the factors, and which of them are stored MN-major."""
-
-    sign: float = 1.0
-    transposed_a: bool = False
-    transposed_b: bool = False
 
 
 def compile_wgmma(instruction: Instruction, kernel: KernelCode) -> Step:
@@ -125,7 +92,7 @@ def _compile_wait(instruction: Instruction) -> Step:
     return step
 
 
-def _form_of(instruction: Instruction, kernel: KernelCode) -> _Form:
+def _form_of(instruction: Instruction, kernel: KernelCode) -> WgmmaForm:
     names = [name for name in instruction.modifiers if name in ELEMENT_TYPES]
     shapes = [re.fullmatch(r"m64n(\d+)k(\d+)", m) for m in instruction.modifiers]
     shape = next((each for each in shapes if each), None)
@@ -133,7 +100,7 @@ def _form_of(instruction: Instruction, kernel: KernelCode) -> _Form:
         raise kernel.unsupported(instruction, "its shape or types are not known")
     d, a, b = names
     sparse = any(name.startswith("sp") for name in instruction.modifiers)
-    form = _Form(int(shape[1]), int(shape[2]), d, a, b, sparse)
+    form = WgmmaForm(int(shape[1]), int(shape[2]), d, a, b, sparse)
     if form.stored_depth != _DEPTH.get(a) or form.n % 8 or not 8 <= form.n <= 256:
         raise kernel.unsupported(instruction, f"{shape[0]} of {a} is not among its sh"
                                  "apes")  # fmt: skip
@@ -145,7 +112,7 @@ def _modes_of(
     kernel: KernelCode,
     operands: list[Operand],
     a_is_shared: bool,
-) -> _Modes:
+) -> WgmmaModes:
     values: list[int] = []
     for operand in operands:
         if not isinstance(operand, Immediate):
@@ -158,11 +125,11 @@ def _modes_of(
     if not a_is_shared:
         transposes = [0, *transposes]
     a, b = (*transposes, 0, 0)[:2]
-    return _Modes(sign, bool(a), bool(b))
+    return WgmmaModes(sign, bool(a), bool(b))
 
 
 def _accumulator_of(
-    kernel: KernelCode, operand: Operand, form: _Form, instruction: Instruction
+    kernel: KernelCode, operand: Operand, form: WgmmaForm, instruction: Instruction
 ) -> Accumulator:
     dtype = _ACCUMULATORS[form.d]
     elements = operand.elements if isinstance(operand, Vector) else (operand,)
@@ -180,59 +147,77 @@ def _accumulator_of(
     )
 
 
-def _compile_mma(instruction: Instruction, kernel: KernelCode) -> Step:
-    form = _form_of(instruction, kernel)
-    target, left, right, *rest = instruction.operands
-    accumulator = _accumulator_of(kernel, target, form, instruction)
-    sparsity = None
-    if form.is_sparse:
-        sparsity, rest = _sparsity_of(instruction, kernel, form, rest), rest[2:]
-    read_scale = kernel.reader(rest[0], "pred")
-    a_is_shared = not isinstance(left, Vector)
-    modes = _modes_of(instruction, kernel, rest[1:], a_is_shared)
-    arithmetic = operation_of(kernel, instruction, form.a, form.b, form.d)
-    load_a = _factor_a(kernel, left, form, modes)
-    load_b = _shared_factor(kernel, right, form.n, form.k, form.b, modes.transposed_b)
-    held = (
-        ()
-        if a_is_shared
-        else tuple(
-            kernel.register(e.name)
-            for e in (left.elements if isinstance(left, Vector) else ())
-            if isinstance(e, Register)
-        )
-    )
+@dataclass(frozen=True, slots=True)
+class _Product:
+    """An mma_async, compiled.
 
-    def step(batch: Batch, active: Active) -> None:
-        queue = WgmmaQueue.of(batch)
-        numbers = warpgroups_of(active)
+    Attributes:
+        arithmetic: In fast and in exact mode.
+        read_scale: Reads whether D counts (scale-d).
+        held: The registers of A.
+        sparsity: Reads the chunks of a sparse A.
+    """
+
+    form: WgmmaForm
+    sign: float
+    accumulator: Accumulator
+    arithmetic: tuple[Operation, Operation]
+    load_a: Factor
+    load_b: Factor
+    read_scale: Reader
+    held: tuple[int, ...]
+    sparsity: Callable[[Batch, Active], Array] | None
+
+    def __call__(self, batch: Batch, active: Active) -> None:
+        """Issues the product of every active warpgroup."""
+        queue, numbers = WgmmaQueue.of(batch), warpgroups_of(active)
         batch.counter.add(batch.pc, "tensor_operations", len(numbers))
-        flops = 2 * 64 * form.n * form.k * len(numbers)
+        flops = 2 * 64 * self.form.n * self.form.k * len(numbers)
         batch.counter.add(batch.pc, "tensor_flops", flops)
-        codes_a, codes_b = load_a(batch, active), load_b(batch, active)
-        scales = active.select(read_scale(batch))[::WARPGROUP]
-        chunks = None if sparsity is None else sparsity(batch, active)
-        chains = _chains_of(queue, batch, active, accumulator, held)
+        factors_a, factors_b = self.load_a(batch, active), self.load_b(batch, active)
+        scales = active.select(self.read_scale(batch))[::WARPGROUP]
+        chunks = None if self.sparsity is None else self.sparsity(batch, active)
+        chains = _chains_of(queue, batch, active, self.accumulator, self.held)
         for i, number in enumerate(numbers):
             compute = partial(
                 _compute,
-                form=form,
-                operation=arithmetic[batch.exact],
-                sign=modes.sign,
-                load_a=codes_a[i],
-                load_b=codes_b[i],
+                form=self.form,
+                operation=self.arithmetic[batch.exact],
+                sign=self.sign,
+                load_a=factors_a[i],
+                load_b=factors_b[i],
                 chunks=None if chunks is None else chunks[i],
                 accumulates=bool(scales[i]),
             )
             queue.issue(number, Pending(batch.pc, chains[i], compute))
         if batch.completion == "late":
-            marks = accumulator.poison(batch, active)
+            marks = self.accumulator.poison(batch, active)
             for chain in chains:
                 chain.marks = marks
         else:
             _finish_early(queue, numbers)
 
-    return step
+
+def _compile_mma(instruction: Instruction, kernel: KernelCode) -> Step:
+    form = _form_of(instruction, kernel)
+    target, left, right, *rest = instruction.operands
+    sparsity = None
+    if form.is_sparse:
+        sparsity, rest = sparsity_of(instruction, kernel, form, rest), rest[2:]
+    elements = left.elements if isinstance(left, Vector) else ()
+    held = [kernel.register(e.name) for e in elements if isinstance(e, Register)]
+    modes = _modes_of(instruction, kernel, rest[1:], not isinstance(left, Vector))
+    return _Product(
+        form,
+        modes.sign,
+        _accumulator_of(kernel, target, form, instruction),
+        operation_of(kernel, instruction, form.a, form.b, form.d),
+        factor_a(kernel, left, form, modes),
+        shared_factor(kernel, right, (form.n, form.k), form.b, modes.transposed_b),
+        kernel.reader(rest[0], "pred"),
+        tuple(held),
+        sparsity,
+    )
 
 
 def _finish_early(queue: WgmmaQueue, numbers: list[int]) -> None:
@@ -271,7 +256,7 @@ def _chains_of(
 def _compute(
     old: Array,
     *,
-    form: _Form,
+    form: WgmmaForm,
     operation: Operation,
     sign: float,
     load_a: Callable[[], Array],
@@ -288,123 +273,6 @@ def _compute(
         a = -a
     c = old if accumulates else np.zeros_like(old)
     return multiply_add(a, b.T, c, operation)
-
-
-# What loads a factor's codes, for each of the active warpgroups.
-_Factor = Callable[[Batch, Active], list[Callable[[], Array]]]
-
-
-def _factor_a(
-    kernel: KernelCode, operand: Operand, form: _Form, modes: _Modes
-) -> _Factor:
-    if not isinstance(operand, Vector):
-        depth, transposed = form.stored_depth, modes.transposed_a
-        return _shared_factor(kernel, operand, 64, depth, form.a, transposed)
-    readers = kernel.readers(operand, "b32")
-
-    def load(batch: Batch, active: Active) -> list[Callable[[], Array]]:
-        stacked = np.stack([active.select(read(batch)) for read in readers], -1)
-        by_warp = a_matrix(stacked.reshape(-1, WARP, len(readers)), form.bits)
-        matrices = by_warp.reshape(-1, 64, form.stored_depth)
-        return [partial(_same, matrix) for matrix in matrices]
-
-    return load
-
-
-def _same(matrix: Array) -> Array:
-    return matrix
-
-
-def _shared_factor(
-    kernel: KernelCode,
-    operand: Operand,
-    rows: int,
-    depth: int,
-    type_name: str,
-    transposed: bool,
-) -> _Factor:
-    read = kernel.reader(operand, "b64")
-    size = ELEMENT_TYPES[type_name].bits // 8
-
-    def load(batch: Batch, active: Active) -> list[Callable[[], Array]]:
-        values = active.select(read(batch)).reshape(-1, WARPGROUP)
-        return [
-            _prepare(batch, first, int(value[0]), (value == value[0]).all())
-            for value, first in zip(values, active.lanes[::WARPGROUP], strict=True)
-        ]
-
-    def _prepare(
-        batch: Batch, first: int, value: int, is_uniform: bool
-    ) -> Callable[[], Array]:
-        if not is_uniform:
-            raise batch.error(
-                MatrixDescriptorError,
-                "needs one descriptor in all threads of a warpgroup, but they differ; "
-                "compute it from uniform values",
-                first,
-            )
-        try:
-            chunks = parse_descriptor(value).chunks(rows, depth, size, transposed)
-        except DescriptorError as error:
-            raise batch.error(MatrixDescriptorError, str(error), first) from None
-        access, index = _locate(batch, first, chunks)
-
-        def matrix() -> Array:
-            batch.memory.require_written(access, index)
-            found = gather(batch.memory.shared, index, CHUNK).view(np.uint8)
-            found = found.reshape(-1, CHUNK)
-            return matrix_of_chunks(found, rows, depth, size, transposed)
-
-        return matrix
-
-    return load
-
-
-def _locate(batch: Batch, first: int, chunks: Array) -> tuple[Access, Array]:
-    """Checks chunks that a warpgroup may read from now on, and notes that it does.
-
-    Args:
-        first: The first thread of the warpgroup.
-        chunks: Shared addresses of its CTA.
-    """
-    memory, count = batch.memory, len(chunks)
-    access = memory.access(
-        "shared",
-        "read",
-        chunks.astype(np.uint64),
-        CHUNK,
-        np.full(count, first),
-        np.full(count, batch.cta[first]),
-    )
-    _, index = memory.locate(access)
-    memory.require_written(access, index)
-    if batch.race.enabled:
-        group = WgmmaQueue.of(batch).warpgroups[first // WARPGROUP].committed
-        batch.race.issue_mma(access, index, group)
-    return access, index
-
-
-def _sparsity_of(
-    instruction: Instruction, kernel: KernelCode, form: _Form, operands: list[Operand]
-) -> Callable[[Batch, Active], Array]:
-    """What reads the metadata, `[warpgroups, 64, chunks]`."""
-    read: Reader = kernel.reader(operands[0], "b32")
-    operand = operands[1]
-    if not isinstance(operand, Immediate):
-        raise kernel.unsupported(instruction, "its selector is no constant")
-    selector = int(operand.value)
-
-    def load(batch: Batch, active: Active) -> Array:
-        metadata = active.select(read(batch)).reshape(-1, WARP)
-        try:
-            chunks = metadata_chunks(metadata, selector, form.k, form.bits)
-        except SparsityError as error:
-            raise batch.error(
-                SparseMetadataError, str(error), active.lanes[0]
-            ) from None
-        return chunks.reshape(-1, 64, chunks.shape[-1])
-
-    return load
 
 
 INSTRUCTIONS = {"wgmma": compile_wgmma}

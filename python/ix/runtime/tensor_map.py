@@ -103,10 +103,12 @@ class TensorMap:
 
     @property
     def rank(self) -> int:
+        """How many dimensions it has."""
         return len(self.dims)
 
     @property
     def element_bytes(self) -> int:
+        """Bytes of one element."""
         return DATA_TYPES[self.data_type].bytes
 
     @property
