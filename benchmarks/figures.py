@@ -8,8 +8,14 @@ Reads what `cpu.py` and `overheads.py` wrote to results/: every row, in its orde
 from __future__ import annotations
 
 import json
+import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+from cpu import MINILM  # beside this file
+from works import WORKS
 
 HERE = Path(__file__).parent
 BEGIN, END = "<!-- figures -->\n", "<!-- /figures -->\n"
@@ -40,8 +46,18 @@ def introduction(facts: dict[str, Any], rows: list[dict[str, Any]]) -> str:
         f"{len(rows) - missed} of {len(rows)} met, {missed} missed.\n"
         f"{sum(repeated.values())} slices were timed again because other processes "
         f"used the processors meanwhile; {sum(disturbed.values())} stayed disturbed.\n"
-        "Trust the ratios, not the times. Not measured: Intel and Arm processors.\n"
+        "Trust the ratios, not the times. An earlier machine, with Zen 5 cores, before "
+        "workers kept off their caller's core:\n"
+        "[its figures](benchmarks/results/cpu_zen5.json). "
+        f"Not measured: {_unmeasured(rows)}Intel and Arm processors.\n"
     )
+
+
+def _unmeasured(rows: list[dict[str, Any]]) -> str:
+    """How many works of `cpu.py` have no row, by the first word of their names."""
+    done = {row["work"] for row in rows}
+    left = Counter(name.split()[0] for name in [*MINILM, *WORKS] if name not in done)
+    return "".join(f"{count} works named {word}, " for word, count in left.items())
 
 
 def peer_table(rows: list[dict[str, Any]]) -> str:
@@ -90,8 +106,12 @@ def main() -> None:
         (
             introduction(peers["machine"], peers["rows"]),
             peer_table(peers["rows"]),
-            "What comes around the kernels (`benchmarks/overheads.py`, fresh "
-            "processes; the cold compile has an empty cache):\n",
+            f"What comes around the kernels (`benchmarks/overheads.py`; medians of "
+            f"fresh processes, the cold compile with an empty cache).\n"
+            f"{overheads['disturbed_processes']} of {overheads['processes']} processes "
+            f"ran while others used the processors (load "
+            f"{overheads['machine']['load']:.0f} on {overheads['machine']['cores']}): "
+            "times are upper bounds there.\n",
             overhead_table(overheads["rows"]),
         )
     )

@@ -29,6 +29,8 @@ from disturbance import Watch, wait_until_idle
 
 TRIES = 4
 """Times that a process is started until what it measured is taken as it is."""
+COUNT = "disturbed processes"
+"""Processes that others disturbed, of which the figures were taken as they were."""
 LENGTH = 128
 
 # Children: one fresh process for each figure, named by its first argument. Each prints
@@ -137,10 +139,11 @@ def child(
             check=True,
             text=True,
         )
-        if watch.others() < DISTURBED:
+        watched = watch.others()
+        if watched < DISTURBED:
             break
     found: dict[str, float] = json.loads(process.stdout)
-    return found
+    return found | {COUNT: float(watched >= DISTURBED)}
 
 
 def measure(rounds: int, threads: int) -> dict[str, list[float]]:
@@ -159,7 +162,7 @@ def measure(rounds: int, threads: int) -> dict[str, list[float]]:
             cold["compile, cold"] = cold.pop("compile")
             note(cold)
             cached = child("compile_model", folder, threads)
-            note({"compile, from the cache": cached["compile"]})
+            note({"compile, from the cache": cached["compile"], COUNT: cached[COUNT]})
             note(child("read_file", folder, threads))
             note(child("run_saved", folder, threads))
     return found
@@ -212,14 +215,21 @@ def main() -> int:
         print(json.dumps(CHILDREN[name](Path(folder), int(threads))))
         return 0
     facts = machine()
-    rows = rows_of(measure(options.rounds, options.threads))
+    figures = measure(options.rounds, options.threads)
+    rows = rows_of(figures)
     for row in rows:
         print(
             f"{row['figure']:<40} {row['value']:8.3f} {row['unit']:<3} "
             f"(goal {row['goal']})  {row['verdict']}"
         )
     if options.json:
-        text = json.dumps({"machine": facts, "rows": rows}, indent=1)
+        found = {
+            "machine": facts,
+            "processes": len(figures[COUNT]),
+            "disturbed_processes": int(sum(figures[COUNT])),
+            "rows": rows,
+        }
+        text = json.dumps(found, indent=1)
         Path(options.json).write_text(text + "\n")
     return 0
 
