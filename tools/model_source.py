@@ -20,7 +20,7 @@ from ix.errors import InputError
 from ix.runtime.executable import Executable
 from ix.tools.tensor_text import Spec, parse_spec
 
-__all__ = ["add_model_arguments", "open_model", "read_program"]
+__all__ = ["add_model_arguments", "compile_model", "open_model", "read_program"]
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +29,13 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         "model", help="model.ix, model.onnx, model.mlir, model.pt2 or file.py:function"
     )
     parser.add_argument(
-        "--target", default="cpu", help="cpu (this machine), cpu:avx2, cpu:generic …"
+        "--target",
+        default="cpu",
+        help="cpu (this machine), cpu:avx2, cpu:generic …; sm_80, sm_90a … for a GPU",
+    )
+    parser.add_argument(
+        "--device",
+        help="cpu, cuda, cuda:1 … or emulator; default: cpu, or cuda for a GPU target",
     )
     parser.add_argument("--threads", type=int, metavar="N", help="threads of one call")
     parser.add_argument(
@@ -71,8 +77,24 @@ def open_model(options: argparse.Namespace) -> tuple[Executable, list[Spec]]:
     """
     program, specs = read_program(options)
     if program is None:
-        return ix.load(options.model, num_threads=options.threads), specs
-    return _compiled(program, options), specs
+        loaded = ix.load(
+            options.model, num_threads=options.threads, device=options.device
+        )
+        return loaded, specs
+    return _compiled(program, options, options.device), specs
+
+
+def compile_model(options: argparse.Namespace) -> Executable:
+    """Compiles or loads the model to save or to explain it: no GPU is needed for that.
+
+    Raises:
+        IxError: The model cannot be read or compiled.
+    """
+    device = options.device or "none"
+    program, _ = read_program(options)
+    if program is None:
+        return ix.load(options.model, num_threads=options.threads, device=device)
+    return _compiled(program, options, device)
 
 
 def read_program(options: argparse.Namespace) -> tuple[Any, list[Spec]]:
@@ -106,7 +128,9 @@ def read_program(options: argparse.Namespace) -> tuple[Any, list[Spec]]:
     return _program(name, suffix, options, specs), specs
 
 
-def _compiled(program: Any, options: argparse.Namespace) -> Executable:
+def _compiled(
+    program: Any, options: argparse.Namespace, device: str | None
+) -> Executable:
     from ix.compiler import compile_program
 
     return compile_program(
@@ -114,6 +138,7 @@ def _compiled(program: Any, options: argparse.Namespace) -> Executable:
         options.target,
         num_threads=options.threads,
         cache=not options.no_cache,
+        device=device,
     )
 
 

@@ -19,7 +19,7 @@ from ix.passes.compiled_program import (
     types_of,
 )
 from ix.passes.gpu.assemble import Assembled, assembled
-from ix.passes.gpu.emit_gpu import gpu_code
+from ix.passes.gpu.emit_gpu import gpu_code, shared_bytes
 from ix.passes.nvvm.gpu_to_nvvm import gpu_modules_of, lower_gpu_modules
 from ix.passes.nvvm.kernel_text import named_kernel
 from ix.passes.nvvm.ptx import compile_ptx, ptx_digest
@@ -56,8 +56,9 @@ class _Kernels:
     def _compile(self, name: str) -> _Compiled:
         kernel = Kernel(self.functions[name])
         code = gpu_code(self.functions, name, self.target)
-        lower_gpu_modules(code.module)
         (holder,) = gpu_modules_of(code.module)
+        shared = shared_bytes(holder)
+        lower_gpu_modules(code.module)
         symbol, text = named_kernel(holder)
         entry = PlanKernel(
             symbol,
@@ -69,6 +70,7 @@ class _Kernels:
             code.blocks,
             code.threads,
             types_of(kernel),
+            shared_bytes=shared,
         )
         return _Compiled(code.packings, code.in_place, entry, text)
 
@@ -114,7 +116,7 @@ def compile_gpu(
             entry,
             registers=made.registers,
             spill_bytes=made.spill_bytes,
-            shared_bytes=made.shared_bytes,
+            shared_bytes=made.shared_bytes or entry.shared_bytes,
             occupancy=made.occupancy,
         )
     return CompiledProgram(

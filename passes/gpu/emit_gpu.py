@@ -14,6 +14,7 @@ scratch of all blocks, and the declared dimensions.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ix.errors import CompileError
@@ -23,12 +24,13 @@ from ix.passes.framework import module_pass
 from ix.passes.gpu.choose_rule import code_of
 from ix.passes.gpu.kernel import KERNEL, GpuCode
 from ix.passes.nvvm.gpu_to_nvvm import gpu_modules_of
+from ix.passes.schedule import storage
 from ix.passes.schedule.host_function import computed, rebuild_main
 from ix.passes.schedule.program import Step, host_program
 from ix.passes.schedule.sources import number_ops
 from ix.target import Target
 
-__all__ = ["emit_gpu", "gpu_code"]
+__all__ = ["emit_gpu", "gpu_code", "shared_bytes"]
 
 
 @module_pass("ix-emit-gpu")
@@ -83,6 +85,17 @@ def gpu_code(functions: dict[str, Any], name: str, target: Target) -> GpuCode:
         attributes["ix.family"] = ir.StringAttr.get(code.family)
         attributes["ix.launch"] = ir.StringAttr.get(f"{code.blocks}|{code.threads}")
     return code
+
+
+def shared_bytes(holder: Any) -> int:
+    """Bytes of the arrays that a gpu.module has in shared memory."""
+    total = 0
+    for op in holder.operation.regions[0].blocks[0].operations:
+        if op.operation.name == "memref.global":
+            kind = ir.MemRefType(ir.TypeAttr(op.operation.attributes["type"]).value)
+            count = math.prod(kind.shape)
+            total += count * storage.element_bytes(kind.element_type)
+    return total
 
 
 def _ops(functions: dict[str, Any], name: str) -> list[Any]:

@@ -96,7 +96,8 @@ def compile_program(
         target: A target or its name.
         num_threads: Threads of one call; None: IX_NUM_THREADS, else all processors.
         cache: Whether the disk cache is read and written.
-        device: Where a GPU program runs: "cuda" (the default) or "emulator".
+        device: Where a GPU program runs: "cuda" (the default), "cuda:1", "emulator",
+            or "none" for what is only saved or explained.
 
     Raises:
         CompileError: The program cannot be compiled for the target.
@@ -119,7 +120,8 @@ def compile_program(
 
 def _assembler(target: Target, device: Any) -> str:
     """Where ptxas is, if a GPU is going to run the program; the emulator runs PTX."""
-    if target.kind == "cpu" or not (device is None or str(device).startswith("cuda")):
+    name = "cuda" if device is None else str(device)
+    if target.kind == "cpu" or not name.startswith(("cuda", "none")):
         return ""
     return str(find_tool("ptxas") or "")
 

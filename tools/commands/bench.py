@@ -45,6 +45,8 @@ def run(options: argparse.Namespace) -> int:
         executable, arrays, options.iterations, options.duration, options.warm_up
     )
     figures = _figures(executable, times, percents, build_s)
+    on_gpu = executable.plan.kernels and executable.plan.kernels[0].threads
+    figures["device"] = (options.device or "cuda") if on_gpu else ""
     profile = executable.profile(*arrays) if options.dump_profile else None
     if profile is not None:
         figures["profile"] = profile.to_json()
@@ -136,7 +138,8 @@ def _print(figures: dict[str, Any], percents: list[float]) -> None:
         f"percentile({percent:g}%) = {latency[f'p{percent:g}']:.4f} ms"
         for percent in percents
     )
-    print(f"Model: {figures['model']}, {figures['threads']} threads")
+    threads = f"{figures['threads']} threads"
+    print(f"Model: {figures['model']}, {figures['device'] or threads}")
     print(f"Throughput: {figures['throughput_qps']:.2f} qps")
     print(
         f"Host Latency: min = {latency['min']:.4f} ms, max = {latency['max']:.4f} ms, "

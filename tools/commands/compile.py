@@ -6,7 +6,7 @@ import argparse
 import time
 from pathlib import Path
 
-from ix.tools.model_source import add_model_arguments, open_model
+from ix.tools.model_source import add_model_arguments, compile_model
 from ix.tools.output_file import add_json_argument, write_json
 
 __all__ = ["add", "run"]
@@ -22,7 +22,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Compiles, saves, and says what was made."""
     start = time.perf_counter()
-    executable, _ = open_model(options)
+    executable = compile_model(options)
     seconds = time.perf_counter() - start
     stem = Path(options.model.rpartition(":")[0] or options.model)
     output = Path(options.output or stem.with_suffix(".ix").name)

@@ -6,7 +6,7 @@ import argparse
 
 from ix.errors import InputError
 from ix.runtime.explain import explain_json
-from ix.tools.model_source import add_model_arguments, open_model, read_program
+from ix.tools.model_source import add_model_arguments, compile_model, read_program
 from ix.tools.output_file import add_json_argument, write_json
 
 __all__ = ["add", "run"]
@@ -19,7 +19,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--kernel",
         type=int,
         metavar="N",
-        help="print the LLVM IR of the kernel of launch N instead",
+        help="print the LLVM IR of the kernel of launch N instead; for a GPU its PTX",
     )
     add_json_argument(parser, "the plan and the reasons")
 
@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     if options.kernel is not None:
         print(_kernel(options))
         return 0
-    executable, _ = open_model(options)
+    executable = compile_model(options)
     if options.json:
         write_json(explain_json(executable.plan), options.json)
     if options.json != "-":
@@ -55,4 +55,8 @@ def _kernel(options: argparse.Namespace) -> str:
         )
     launch = launches[options.kernel]
     kernel = code.plan.kernels[launch.kernel]
-    return f"; {kernel.family}: {', '.join(launch.ops)}\n{code.ir[kernel.symbol]}"
+    title = f"{kernel.family}: {', '.join(launch.ops)}"
+    if not launch.sources:
+        return f"; {title}\n{code.ir[kernel.symbol]}"
+    lines = [f"//   .loc 1 {n}: {text}" for n, text in enumerate(launch.sources, 1)]
+    return "\n".join([f"// {title}", *lines, code.ir[kernel.symbol]])

@@ -2,6 +2,7 @@
 
 emulator     NumPy runs the PTX itself, and checks every access
 cuda         a GPU, through CuPy; cuda:1 is the second one
+none         nothing: programs are only compiled, saved and explained
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ def open_device(name: str, target: str) -> Device:
     """A device by its name.
 
     Args:
-        name: One of `DEVICES`, or "cuda:" and a GPU's number.
+        name: One of `DEVICES`, "cuda:" and a GPU's number, or "none".
         target: The GPU that programs are compiled for.
 
     Raises:
@@ -92,6 +93,10 @@ def open_device(name: str, target: str) -> Device:
         from ix.emulator.device import EmulatorDevice
 
         return EmulatorDevice(target)
+    if name == "none":
+        from ix.runtime.nowhere import Nowhere
+
+        return Nowhere()
     found = _CUDA.fullmatch(name)
     if found is not None:
         from ix.runtime.cuda import CudaDevice

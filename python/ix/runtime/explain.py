@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from ix.runtime.plan import Plan
+from ix.runtime.plan import Launch, Plan
 from ix.runtime.reasons import REASONS
+from ix.runtime.sizes import bounds
 
 __all__ = ["explain", "explain_json"]
 
@@ -19,18 +20,42 @@ def explain(plan: Plan, memory_bytes: dict[str, int] | None = None) -> str:
     for kind, size in (memory_bytes or {"arena": plan.arena_bytes}).items():
         lines.append(f"  {kind:<10}{_bytes(size):>12}")
     lines += ["", f"Kernels: {len(plan.launches)} launches of {len(plan.kernels)}"]
-    lines.append(f"  {'#':>3}  {'family':<12}{'MFLOP':>9}{'moved':>11}  ops")
+    on_gpu = any(kernel.threads for kernel in plan.kernels)
+    lines.append(
+        f"  {'#':>3}  {'family':<12}{'MFLOP':>9}{'moved':>11}"
+        + _GPU_TITLES * on_gpu
+        + "  ops"
+    )
     for number, launch in enumerate(plan.launches):
         kernel = plan.kernels[launch.kernel]
         lines.append(
             f"  {number:>3}  {kernel.family:<12}{kernel.flops / 1e6:>9.2f}"
-            f"{_bytes(kernel.bytes):>11}  {', '.join(launch.ops)}"
+            f"{_bytes(kernel.bytes):>11}"
+            + (_gpu_columns(plan, launch) if on_gpu else "")
+            + f"  {', '.join(launch.ops)}"
         )
+    if on_gpu:
+        lines.append("  blocks, and bytes moved, at the upper bounds of all dimensions")
     lines += ["", "Fused"]
     lines += _decisions(plan, fused=True)
     lines += ["", "Not fused"]
     lines += _decisions(plan, fused=False)
     return "\n".join(lines)
+
+
+_GPU_TITLES = f"{'grid':>8}{'block':>7}{'shared':>11}{'scratch':>11}{'registers':>11}"
+
+
+def _gpu_columns(plan: Plan, launch: Launch) -> str:
+    """Blocks, threads of a block, bytes, and registers where ptxas counted them."""
+    kernel = plan.kernels[launch.kernel]
+    dims = [(dim.low, dim.high) for dim in plan.dims]
+    sizes = [bounds(size, dims) for size in launch.sizes]
+    blocks = bounds(kernel.blocks, sizes)[1]
+    return (
+        f"{blocks:>8}{kernel.threads:>7}{_bytes(kernel.shared_bytes):>11}"
+        f"{_bytes(kernel.scratch_bytes):>11}{kernel.registers or '':>11}"
+    )
 
 
 def explain_json(plan: Plan) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def executable_of(
         if isinstance(device, CudaDevice):
             return CudaExecutable(plan, objects, constants, device)
         return DeviceExecutable(plan, objects, constants, device)
-    if device not in (None, "cpu"):
+    if device not in (None, "cpu", "none"):
         raise InputError(
             f"'{plan.name}' needs the device cpu, for it was compiled for "
             f"{target.name}, but got {device!r}; compile it with target='sm_90a'"
