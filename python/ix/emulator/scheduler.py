@@ -282,6 +282,8 @@ class Scheduler:
         if current.mask is None or group in current.whole:
             return None
         group = min(group, self.batch.cta_threads)
+        if self.batch.cta_threads % group:
+            return None  # no warpgroup is whole: the instruction says so
         mask = current.mask.reshape(-1, group)
         touched = np.asarray(mask.any(1))
         missing = ~mask & touched[:, None]

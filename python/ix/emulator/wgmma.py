@@ -189,7 +189,8 @@ class _Product:
                 chunks=None if chunks is None else chunks[i],
                 accumulates=bool(scales[i]),
             )
-            queue.issue(number, Pending(batch.pc, chains[i], compute))
+            held = {index: batch.registers[index] for index in self.held}
+            queue.issue(Pending(batch.pc, number, chains[i], compute, held))
         if batch.completion == "late":
             marks = self.accumulator.poison(batch, active)
             for chain in chains:

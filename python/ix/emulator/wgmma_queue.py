@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from ix.emulator.batch import WARP, Active, Array, Batch
+from ix.emulator.errors import DivergenceError
 from ix.emulator.fragments import accumulator_matrix, accumulator_registers
 from ix.emulator.kernel_code import Reader, Writer
 from ix.emulator.tensor_errors import WgmmaOrderError
@@ -96,12 +97,16 @@ class Pending:
 
     Attributes:
         pc: The instruction that issued it.
+        number: The warpgroup.
         compute: Makes the new D of the old one; reads shared memory.
+        held: What the registers of A held then, by their indices.
     """
 
     pc: int
+    number: int
     chain: Chain
     compute: Callable[[Array], Array]
+    held: dict[int, Array] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -130,6 +135,12 @@ class WgmmaQueue:
 
     def __init__(self, batch: Batch) -> None:
         self.batch = batch
+        if batch.cta_threads % WARPGROUP:
+            raise batch.error(
+                DivergenceError,
+                f"needs CTAs of whole warpgroups, but they have {batch.cta_threads} "
+                f"threads; launch a multiple of {WARPGROUP}",
+            )
         count = batch.threads // WARPGROUP
         self.warpgroups = [_Warpgroup() for _ in range(count)]
         batch.scheduler.on_exit.append(self._exited)
@@ -197,9 +208,9 @@ class WgmmaQueue:
             )
         return None
 
-    def issue(self, number: int, operation: Pending) -> None:
-        """Adds an operation to the open group of a warpgroup."""
-        warpgroup, chain = self.warpgroups[number], operation.chain
+    def issue(self, operation: Pending) -> None:
+        """Adds an operation to the open group of its warpgroup."""
+        warpgroup, chain = self.warpgroups[operation.number], operation.chain
         chain.pending += 1
         warpgroup.chains[chain.accumulator.registers] = chain
         warpgroup.open.append(operation)
@@ -237,10 +248,30 @@ class WgmmaQueue:
     def run(self, operation: Pending) -> None:
         """Computes an operation; faults name the instruction that issued it."""
         running, self.batch.pc = self.batch.pc, operation.pc
+        self._check_held(operation)
         chain = operation.chain
         chain.matrix = operation.compute(chain.matrix)
         chain.pending -= 1
         self.batch.pc = running
+
+    def _check_held(self, operation: Pending) -> None:
+        """Checks that nobody wrote the registers of A since the operation was issued.
+
+        Raises:
+            WgmmaOrderError: Somebody did.
+        """
+        first = operation.number * WARPGROUP
+        lanes = slice(first, first + WARPGROUP)
+        for index, old in operation.held.items():
+            now = self.batch.registers[index]
+            if now is not old and not _equal(old, now, lanes):
+                raise self.batch.error(
+                    WgmmaOrderError,
+                    "needs registers of A that nobody writes while it is in flight, "
+                    "but one was written before the wait; use them behind "
+                    "wgmma.wait_group",
+                    first,
+                )
 
     def check_poisoned(self, number: int, chain: Chain) -> None:
         """Checks that nobody wrote the accumulators of a chain in flight.

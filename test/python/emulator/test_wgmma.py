@@ -260,6 +260,32 @@ def test_a_write_behind_the_fence_is_reported():
     launch(late.replace(fence, f"add.u32 %dd3, %dd3, 1; {fence}"), inputs, 8)
 
 
+@pytest.mark.parametrize("waits", [False, True])
+def test_factors_in_registers_are_not_written_in_flight(waits):
+    bind, (image, words), a, b, start = chain_operands()
+    codes = a.astype(np.float16).view(np.uint16)
+    held = np.concatenate([pack_a(part, "f16") for part in np.split(codes, 4)])
+    text = CHAIN.replace("{d}", braces("dd", 8)).replace("%rd5", braces("aa", 4))
+    text = text.replace("1, 1, 1,\n    0, 0;", "1, 1, 1, 0;")
+    wait = "wgmma.wait_group.sync.aligned 0;"
+    clear = "mov.b32 %aa2, 0;"
+    tail = wait + clear if waits else clear + wait
+    body = bind(program("mov.b64 %rd6, B;" + text + tail, 8, 4))
+    if waits:
+        got = launch(body, (image, words, held), 8)
+        check(got, a, b, start, "f32")
+        return
+    with pytest.raises(WgmmaOrderError, match="registers of A that nobody writes"):
+        launch(body, (image, words, held), 8)
+
+
+@pytest.mark.parametrize("schedule", ["lockstep", 1])
+def test_ctas_of_half_warpgroups_are_refused(schedule):
+    text = "wgmma.fence.sync.aligned;"
+    with pytest.raises(DivergenceError, match=r"whole warpgroups, but .* 160 threads"):
+        run(text, block=160, schedule=schedule)
+
+
 def test_a_second_chain_needs_no_fence_behind_the_wait():
     bind, inputs, *_ = chain_operands()
     again = CHAIN.replace("{d}", braces("dd", 8)) + "wgmma.wait_group.sync.aligned 0;"
