@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ix.emulator.batch import Array
 from ix.emulator.types import STORAGE
 
-__all__ = ["INITIALISED_WORD", "Access", "gather", "scatter"]
+__all__ = ["INITIALISED_WORD", "Access", "Pattern", "gather", "scatter"]
 
 # The states of so many initialised bytes, as one integer.
 INITIALISED_WORD = {
@@ -52,6 +53,29 @@ class Access:
                 (int(found.min()), int(found.max())) if found.size else (0, 0)
             )
         return self._bounds
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """What was found out about an access, for the next time that it is the same.
+
+    An instruction in a loop mostly accesses the same pattern at another beginning.
+
+    offsets:  the addresses, less the first of them
+    threads:  who accesses
+    found:    what was found out
+    """
+
+    offsets: Array
+    threads: Array
+    found: Any
+
+    def fits(self, offsets: Array, threads: Array) -> bool:
+        """Whether an access is of this pattern."""
+        if len(offsets) != len(self.offsets):
+            return False
+        same_threads = threads is self.threads or np.array_equal(threads, self.threads)
+        return same_threads and np.array_equal(offsets, self.offsets)
 
 
 def gather(buffer: Array, index: Array, size: int) -> Array:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ix.emulator.access import Access
+from ix.emulator.access import Access, Pattern
 from ix.emulator.batch import WARP, Array
 from ix.emulator.instruction_classes import CLASSES, class_of, flops_of
 from ix.emulator.layout import GLOBAL_BASE
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["NAMES", "Counter", "Counters", "Line", "sectors", "wavefronts"]
 
 SECTOR = 32  # bytes
+_WORD = 4  # bytes of a bank
 
 NAMES = (
     "warp_instructions",
@@ -134,6 +135,7 @@ class Counter:
         self.warps = [0] * len(kernel.code)
         self.threads = [0] * len(kernel.code)
         self.amounts: dict[int, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+        self._patterns: dict[tuple[int, int], Pattern] = {}
 
     def add(self, pc: int, name: str, amount: int) -> None:
         """Adds to a counter of NAMES, on account of an instruction (batch.pc)."""
@@ -151,10 +153,25 @@ class Counter:
             amounts[prefix + "requests"] += requests
             amounts[prefix + "sectors"] += count
         elif access.space == "shared":
-            requests, phases, count = wavefronts(access)
+            requests, phases, count = self._wavefronts(pc, access)
             amounts[prefix + "requests"] += requests
             amounts[prefix + "wavefronts"] += count
             amounts[prefix + "conflicts"] += count - phases
+
+    def _wavefronts(self, pc: int, access: Access) -> tuple[int, int, int]:
+        """As `wavefronts`; a pattern that comes again is not analysed again.
+
+        Moving all addresses by whole words turns the banks round, no more.
+        """
+        if not len(access.addresses) or access.size < _WORD:
+            return wavefronts(access)
+        offsets = access.addresses - access.addresses[0]
+        known = self._patterns.get((pc, access.size))
+        if known is None or not known.fits(offsets, access.threads):
+            known = Pattern(offsets, access.threads, wavefronts(access))
+            self._patterns[pc, access.size] = known
+        found: tuple[int, int, int] = known.found
+        return found
 
     def result(self) -> Counters:
         """The counters of everything that ran so far."""

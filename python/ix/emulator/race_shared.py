@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ix.emulator.access import Access
+from ix.emulator.access import Access, Pattern
 from ix.emulator.batch import WARP, Array, Batch
 from ix.emulator.errors import RaceError
 from ix.emulator.race_clocks import ASYNC, QUEUES, SEEN, Clocks
@@ -52,16 +52,47 @@ class SharedRaces:
         size = len(batch.memory.shared) // granule
         self.writes = np.zeros(size, np.int64)
         self.readers = np.zeros(size, np.int64)
+        self._patterns: dict[int, Pattern] = {}
         # Most kernels have no asynchronous readers: warps alone need columns.
         self.reads = np.zeros((size, clocks.peers), np.int32)
 
     def access(self, access: Access, index: Array) -> None:
         """Checks and records an access by the warps themselves."""
+        if access.kind == "read":
+            access, index = self._distinct(access, index)
         warps = access.threads // WARP
         agents = self.clocks.own[warps]
         self._record(
             access, index, warps, agents, self.clocks.time(warps), is_async=False
         )
+
+    def _distinct(self, access: Access, index: Array) -> tuple[Access, Array]:
+        """The reads without those that another lane of the warp does as well.
+
+        Which they are is the same each time an instruction runs, but for the address
+        that all of them begin at.
+        """
+        threads, offsets = access.threads, index - index[0]
+        known = self._patterns.get(self.batch.pc)
+        if known is None or not known.fits(offsets, threads):
+            keys = offsets + (threads // WARP << 40)
+            _, chosen = np.unique(keys, return_index=True)
+            known = Pattern(offsets, threads, np.sort(chosen))
+            self._patterns[self.batch.pc] = known
+        chosen = known.found
+        if len(chosen) == len(index):
+            return access, index
+        assert access.ctas is not None
+        fewer = Access(
+            access.space,
+            access.kind,
+            access.addresses[chosen],
+            access.size,
+            threads[chosen],
+            access.ctas[chosen],
+            is_strong=access.is_strong,
+        )
+        return fewer, index[chosen]
 
     def issue(
         self,
