@@ -65,7 +65,7 @@ class Heap:
 
     def __init__(self) -> None:
         capacity = 1 << 20
-        self.bytes = np.full(capacity, POISON, np.uint8)
+        self.bytes = np.empty(capacity, np.uint8)
         self.states = np.zeros(capacity, np.uint8)
         self.allocations: list[Allocation] = []
         self._starts: list[int] = []
@@ -90,11 +90,11 @@ class Heap:
         if capacity <= len(self.bytes):
             return
         size = align_up(max(capacity, 2 * len(self.bytes)), 4096)
-        for name, fill in (("bytes", POISON), ("states", FREE)):
-            old = getattr(self, name)
-            new = np.full(size, fill, np.uint8)
-            new[: len(old)] = old
-            setattr(self, name, new)
+        # Bytes are poisoned when they are allocated; zero states are free.
+        found, states = np.empty(size, np.uint8), np.zeros(size, np.uint8)
+        used = self._end
+        found[:used], states[:used] = self.bytes[:used], self.states[:used]
+        self.bytes, self.states = found, states
 
     def free(self, address: int) -> None:
         """Frees an allocation; later accesses are out of bounds."""
