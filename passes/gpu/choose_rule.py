@@ -15,6 +15,7 @@ from ix.passes.gpu.rules import (
     elementwise,
     product_rows,
     small_m,
+    split_row,
     transpose,
 )
 from ix.passes.gpu.rules import reduce as thread_reduce
@@ -33,6 +34,7 @@ RULES = (
     product_rows.apply,
     small_m.apply,
     contraction.apply,
+    split_row.apply,
     block_row.apply,
     transpose.apply,
     elementwise.apply,

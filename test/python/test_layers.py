@@ -25,6 +25,7 @@ LAYERS = (
     ("ix.target", "ix.runtime.plan", "ix.runtime.tensor_map"),
     ("ix.cost", "ix.emulator"),
     ("ix.dialects", "ix.runtime"),
+    ("ix.cost.measure",),
     ("ix.passes", "ix.importer", "ix.emit"),
     ("ix.session_types",),
     ("ix.program_cache",),

@@ -147,6 +147,7 @@ class RowCode:
         self.inner = [self.elemental.base(s) for s in row.domain[row.rows :]]
         self.length = self.elemental.base(product(row.domain[row.rows :]))
         self.lanes = Lanes(shape.width, shape.width)
+        self.start: Any = 0
 
     def emit(self) -> None:
         """The rows of the block of a kernel of its own."""
@@ -200,13 +201,17 @@ class RowCode:
         math, shape = self.math, self.shape
         first = math.compute("mul", step, shape.threads * shape.width)
         shift = math.compute("mul", self.lane, shape.width)
-        at = math.compute("add", first, shift)
-        if isinstance(step, int) and isinstance(self.length, int):
-            end = (step + 1) * shape.threads * shape.width
-            if end <= self.length:
-                return at, None
+        at = math.compute("add", self.start, math.compute("add", first, shift))
+        if self._is_whole(step):
+            return at, None
         last = math.compute("sub", self.length, shape.width)
         return math.compute("min", at, last), self._below(at, self.length)
+
+    def _is_whole(self, step: Any) -> bool:
+        """Whether no thread's vector of a step is beyond the end."""
+        if not (isinstance(step, int) and isinstance(self.length, int)):
+            return False
+        return (step + 1) * self.shape.threads * self.shape.width <= self.length
 
     def _point(self, outer: list[Index], at: Any) -> list[Index]:
         index = Index(at, int(self.shape.width > 1), self.shape.width)
@@ -230,13 +235,12 @@ class RowCode:
 
     def _reduce(self, outer: list[Index], ops: list[Any]) -> None:
         """One sweep for several reductions; binds their results."""
+        self._bind(ops, self._totals(outer, ops))
+
+    def _totals(self, outer: list[Index], ops: list[Any]) -> list[Any]:
+        """What each op makes of the row, in every thread; without its initial value."""
         elemental, lanes = self.elemental, self.lanes
-        combiners = [associative(op) for op in ops]
-        initial = [initial_values(op, elemental) for op in ops]
-        start = [
-            neutral_value(c, values[0].type, lanes.count)
-            for c, values in zip(combiners, initial, strict=True)
-        ]
+        start = self._neutral(ops, lanes.count)
 
         def body(step: Any, running: list[Any]) -> list[Any]:
             at, inside = self._position(step)
@@ -252,13 +256,31 @@ class RowCode:
                 for new, old in zip(found, running, strict=True)
             ]
 
-        partials = self._sweep(body, start)
-        for op, combiner, value, first in zip(
-            ops, combiners, partials, initial, strict=True
-        ):
-            total = self.threads.reduce(combiner, across_lanes(combiner, value))
-            total = combiner(total, first[0])
-            elemental.providers[op.operation.results[0]] = lambda _, __, v=total: v
+        return self._across(ops, self._sweep(body, start))
+
+    def _neutral(self, ops: list[Any], lanes: int) -> list[Any]:
+        """What each op's running value starts from, in every lane."""
+        first = [initial_values(op, self.elemental)[0] for op in ops]
+        return [
+            neutral_value(associative(op), value.type, lanes)
+            for op, value in zip(ops, first, strict=True)
+        ]
+
+    def _across(self, ops: list[Any], partials: list[Any]) -> list[Any]:
+        """The partial values of all threads combined, in each of them."""
+        totals = []
+        for op, value in zip(ops, partials, strict=True):
+            combiner = associative(op)
+            totals.append(self.threads.reduce(combiner, across_lanes(combiner, value)))
+        return totals
+
+    def _bind(self, ops: list[Any], totals: list[Any]) -> None:
+        """Gives each op its result."""
+        for op, total in zip(ops, totals, strict=True):
+            (first,) = initial_values(op, self.elemental)
+            value = associative(op)(total, first)
+            result = op.operation.results[0]
+            self.elemental.providers[result] = lambda _, __, v=value: v
 
     def _row_value(self, outer: list[Index], op: Any) -> None:
         """Computes a value that is one a row, and binds it."""

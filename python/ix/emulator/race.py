@@ -65,7 +65,10 @@ class RaceDetector:
             return
         self.clocks = Clocks(batch)
         self.shared = SharedRaces(batch, self.clocks, self.granule, self.strict)
+        earlier = self.syncs if first_cta else None
         self.syncs = Syncs(batch, self.clocks, first_cta, self.has_order)
+        if earlier is not None:
+            self.syncs.follow(earlier)
         self.in_global.begin(batch, self.clocks, self.syncs)
 
     # Accesses by the warps themselves

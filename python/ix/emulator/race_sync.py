@@ -43,6 +43,14 @@ class Syncs:
         self._arrived: dict[int, Array] = {}
         self._completed: dict[int, Array] = {}
 
+    def follow(self, earlier: Syncs) -> None:
+        """Keeps what an earlier batch of the launch has released in global memory."""
+        self._locations.update(
+            (location, known)
+            for location, known in earlier._locations.items()
+            if location[0] != "shared"
+        )
+
     def number(self, warps: Array) -> Array:
         """The numbers of warps in the launch."""
         return np.asarray(warps + self.first_warp)

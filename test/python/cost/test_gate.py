@@ -43,13 +43,15 @@ def test_a_family_keeps_its_budget(name: str, target: str) -> None:
     check(budget_of(name, target), figures_of(name, target))
 
 
-@pytest.mark.parametrize("name", ["elementwise", "softmax", "layer_norm"])
+@pytest.mark.parametrize("name", ["elementwise", "softmax", "layer_norm", "split_row"])
 def test_elementwise_and_row_kernels_touch_each_sector_once(name: str) -> None:
     totals = figures_of(name).totals
     for kind in ("load", "store"):
         ideal = totals[f"ideal_{kind}_sectors"]
         assert ideal > 0
-        assert totals[f"global_{kind}_sectors"] <= 1.02 * ideal
+        # Blocks that share a row leave a total each.
+        extra = 2 * (300 * 1000 // 8192 + 1) if name == "split_row" else 0
+        assert totals[f"global_{kind}_sectors"] <= 1.02 * ideal + extra
 
 
 @pytest.mark.parametrize("name", ["transpose", "matmul", "small_m", "product_rows"])
