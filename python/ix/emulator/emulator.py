@@ -63,9 +63,10 @@ class Emulator:
     Args:
         target: What the emulated device is, such as "sm_80" or "sm_90a".
         races: Whether unordered accesses are reported.
-        strict: Whether races are reported that today's hardware is known to forgive:
+        strict: Whether faults are reported that today's hardware is known to forgive:
             a barrier without fence.proxy.async between ordinary stores and asynchronous
-            reads, and the wgmma.wait_group of one warp standing for its warpgroup.
+            reads, the wgmma.wait_group of one warp standing for its warpgroup, and
+            arrivals at a CTA of the cluster that has ended.
         schedule: "lockstep", or the seed of a random order of the warps.
         completion: When asynchronous copies and tensor-core operations take effect:
             "late" (when somebody waits for them) or "early" (at once).

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ix.emulator.memory import Memory
 
 __all__ = [
+    "raise_ended",
     "raise_misaligned",
     "raise_outside",
     "raise_read_only",
@@ -76,6 +77,16 @@ def raise_outside(memory: Memory, access: Access, i: int) -> NoReturn:
         OutOfBoundsError,
         f"needs {access.size} bytes of {access.space} memory to {access.kind}, but "
         f"{where(memory, access, address)}; {remedy}",
+        access.threads[i],
+    )
+
+
+def raise_ended(memory: Memory, access: Access, i: int) -> NoReturn:
+    """Raises for the access i, of shared memory whose CTA has ended."""
+    raise memory.batch.error(
+        OutOfBoundsError,
+        f"needs {access.size} bytes of shared memory of a CTA that runs, but that CTA "
+        "of the cluster has ended; put barrier.cluster before its end",
         access.threads[i],
     )
 

@@ -170,6 +170,22 @@ class Memory:
         access.ctas = np.where(rank < 0, access.ctas, first + rank)
         access.addresses = access.addresses & _CLUSTER_MASK
         access._bounds = None
+        self._check_running(access)
+
+    def _check_running(self, access: Access) -> None:
+        """Checks that the CTAs whose shared memory is accessed have not ended.
+
+        Raises:
+            OutOfBoundsError: One has: its shared memory may belong to another CTA.
+        """
+        assert access.ctas is not None
+        batch = self.batch
+        exited = batch.scheduler.exited.reshape(batch.ctas, -1)
+        ended: Array = np.asarray(exited.all(1))
+        if batch.race.strict and ended.any():
+            bad = ended[access.ctas]
+            if bad.any():
+                faults.raise_ended(self, access, int(np.argmax(bad)))
 
     def locate(self, access: Access) -> tuple[Array, Array]:
         """The buffer that holds the bytes, and the index of each access in it.

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from ptx_runner import count, run
 
+from ix.emulator.errors import OutOfBoundsError
+
 SCHEDULES = pytest.mark.parametrize("schedule", ["lockstep", 1, 2])
 MODULE = ".shared .align 8 .b64 bar; .shared .align 4 .b8 buffer[1024];"
 INIT = """mov.u32 %r1, bar; setp.eq.u32 %p1, %t, 0;
@@ -168,3 +170,24 @@ def test_arrivals_and_waits_are_counted():
     )
     assert counters["mbarrier_arrivals"] == 64
     assert counters["mbarrier_waits"] == 2
+
+
+ENDED = """mov.u32 %r1, bar; setp.eq.u32 %p1, %t, 0;
+    @%p1 mbarrier.init.shared.b64 [%r1], 1;
+    barrier.cluster.arrive; barrier.cluster.wait;
+    mov.u32 %r6, %cluster_ctarank; setp.eq.u32 %p3, %r6, 0;
+    @%p3 bra END; mov.u32 %r7, 0;
+    LATER: add.u32 %r7, %r7, 1; setp.lt.u32 %p4, %r7, 50; @%p4 bra LATER;
+    mapa.shared::cluster.u32 %r8, %r1, 0;
+    @%p1 mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%r8];
+    END: LAST"""
+FINAL = "barrier.cluster.arrive; barrier.cluster.wait;"
+
+
+def test_an_arrival_at_a_cta_that_has_ended_is_reported():
+    options = {"module": MODULE, "grid": 2, "cluster": (2, 1, 1)}
+    run(ENDED.replace("LAST", FINAL), **options)
+    early = ENDED.replace("@%p3 bra END;", "@%p3 exit;").replace("LAST", "")
+    with pytest.raises(OutOfBoundsError, match="that CTA of the cluster has ended"):
+        run(early, schedule=3, **options)
+    run(early, schedule=3, strict=False, **options)
