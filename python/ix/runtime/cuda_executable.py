@@ -8,18 +8,15 @@ unless an output is NumPy's.
 
 from __future__ import annotations
 
-import math
 import time
-from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from ix.errors import OutOfMemory, RuntimeFailure, WrongDevice
+from ix.errors import RuntimeFailure, WrongDevice
 from ix.runtime.arrays import dtype_of
-from ix.runtime.cuda import CudaDevice, mebibytes
+from ix.runtime.cuda import CudaDevice
 from ix.runtime.device_arrays import (
     KINDS,
     DeviceArray,
@@ -29,11 +26,13 @@ from ix.runtime.device_arrays import (
 )
 from ix.runtime.device_executable import DeviceExecutable
 from ix.runtime.graph_cache import GraphCache
-from ix.runtime.plan import Plan, Tensor
+from ix.runtime.memory_needs import check_memory, most_bytes
+from ix.runtime.plan import Plan
 from ix.runtime.profile import KernelTime, Profile, percentile
-from ix.runtime.sizes import bounds, evaluate
+from ix.runtime.sizes import evaluate
+from ix.runtime.stream_order import HeldInputs, StreamOrder
 
-__all__ = ["CudaExecutable", "needed_bytes"]
+__all__ = ["CudaExecutable"]
 
 ACCESS_BYTES = 16
 """Kernels take buffers to start at multiples of this: the widest access of a thread."""
@@ -42,66 +41,18 @@ GRAPHS = 64
 """Graphs that an executable keeps."""
 
 
-class _Order:
-    """Makes calls on different streams wait for each other: they share the arena."""
-
-    def __init__(self, device: CudaDevice) -> None:
-        self._event = device.event()
-
-    @contextmanager
-    def call(self, stream: Any) -> Iterator[None]:
-        """Work that is queued on the stream within waits for the call before.
-
-        That is so on the same stream, too: its handle may be that of a new stream.
-        """
-        stream.wait_event(self._event)
-        try:
-            yield
-        finally:
-            self._event.record(stream)
-
-    def settle(self) -> None:
-        """Waits for the last call."""
-        self._event.synchronize()
-
-
-class _Held:
-    """Inputs whose allocators might give their memory out while a call still reads it.
-
-    They are kept until the call is done, as seen by one of the next calls.
-    """
-
-    def __init__(self, device: CudaDevice) -> None:
-        self._device = device
-        self._calls: deque[tuple[Any, list[Any]]] = deque()
-
-    def keep(self, call: _Call) -> None:
-        """Keeps what the stream of this call does not order; queued work reads it."""
-        while self._calls and self._calls[0][0].done:
-            self._calls.popleft()
-        owners = [
-            each.owner
-            for each in call.inputs
-            if isinstance(each, DeviceArray)
-            and (each.foreign or each.kind != call.kind)
-        ]
-        if owners:
-            event = self._device.event()
-            event.record(call.stream)
-            self._calls.append((event, owners))
-
-    def clear(self) -> None:
-        """Lets go of everything, once it is done."""
-        self._calls.clear()
-
-
 class _Call(NamedTuple):
-    """A call's checked inputs, its sizes, its stream, and the kind of its outputs."""
+    """A call that was checked.
+
+    kind: Of the outputs.
+    held: Owners of inputs whose memory the stream does not keep.
+    """
 
     inputs: list[Any]
     dims: list[int]
     kind: str
     stream: Any
+    held: list[Any]
 
 
 class CudaExecutable(DeviceExecutable):
@@ -123,16 +74,16 @@ class CudaExecutable(DeviceExecutable):
         constants: Sequence[np.ndarray[Any, Any]],
         device: CudaDevice,
     ) -> None:
-        _check_memory(plan, constants, device)
+        check_memory(plan, constants, device)
         self._graphs = GraphCache(GRAPHS)
         self._staging: dict[tuple[str, int], int] = {}
         self._dtypes = [dtype_of(tensor.dtype) for tensor in plan.outputs]
+        self._shapes: list[Any] = [tensor.shape for tensor in plan.outputs]
         with device.activated():
             super().__init__(plan, objects, constants, device)
-            self._held = _Held(device)
-            self._order = _Order(device)
-            with self._order.call(device.current_stream()):
-                pass  # calls wait for the constants
+            self._held = HeldInputs(device)
+            self._order = StreamOrder(device)
+            self._order.leave(device.current_stream())  # calls wait for the constants
         self._memory.settle = self._order.settle
 
     def run_flat(self, arrays: Sequence[Any]) -> list[Any]:
@@ -142,17 +93,27 @@ class CudaExecutable(DeviceExecutable):
             with self.device.activated():
                 call = self._opened(arrays)
                 outputs, addresses = self._new_outputs(call)
-                with self._lock, self._order.call(call.stream):
+                with self._lock:
                     self._check_open()
-                    places = self._places(call, addresses)
-                    self._start(call, places)
-                    if addresses is None:
-                        for array, at in zip(outputs, places["output"], strict=True):
-                            self.device.download(at, array, call.stream)
-                    self._held.keep(call)
+                    self._order.enter(call.stream)
+                    try:
+                        self._queue(call, outputs, addresses)
+                    finally:
+                        self._order.leave(call.stream)
                 return finished(call.kind, outputs)
         except self.device.failures as error:
             raise self._failure(error) from error
+
+    def _queue(
+        self, call: _Call, outputs: list[Any], addresses: list[int] | None
+    ) -> None:
+        """Queues a call; waits for it if the outputs are NumPy's."""
+        places = self._places(call, addresses)
+        self._start(call, places)
+        if addresses is None:
+            for array, at in zip(outputs, places["output"], strict=True):
+                self.device.download(at, array, call.stream)
+        self._held.keep(call.held, call.stream)
 
     def profile(self, *arrays: Any, calls: int = 30, rounds: int = 9) -> Profile:
         """Times whole calls, and each launch between two events.
@@ -187,6 +148,7 @@ class CudaExecutable(DeviceExecutable):
         """
         device = self.device
         inputs: list[Any] = []
+        kinds: set[str] = set()
         for check, value in zip(self._inputs, arrays, strict=True):
             found = None
             if type(value) is not np.ndarray:
@@ -196,32 +158,43 @@ class CudaExecutable(DeviceExecutable):
                 continue
             check.require(found)
             if found.number != device.id:
-                raise WrongDevice(
-                    f"input '{check.tensor.name}' of '{self.plan.name}' needs memory "
-                    f"of {device}, but it is on cuda:{found.number}; copy it, or load "
-                    f"the program with device='cuda:{found.number}'"
-                )
+                self._refuse_device(check.tensor.name, found.number)
+            kinds.add(found.kind)
             inputs.append(found)
-        there = [each for each in inputs if isinstance(each, DeviceArray)]
-        kinds = {each.kind for each in there}
+        dims = self._bound(inputs) if self.plan.dims else []
         kind = next((each for each in KINDS if each in kinds), "numpy")
         stream = device.stream_of(kind)
+        if kinds <= {"numpy", "cupy"} and not any(
+            type(each) is DeviceArray and each.foreign for each in inputs
+        ):
+            return _Call(inputs, dims, kind, stream, [])
+        there = [each for each in inputs if type(each) is DeviceArray]
         current = device.current_stream()
         if kinds - {kind} and stream.ptr != current.ptr:
             device.wait(stream, current)
         for each in there:
             if each.stream is not None and each.stream != stream.ptr:
                 device.wait(stream, device.stream_at(each.stream))
-        return _Call(inputs, self._bound(inputs), kind, stream)
+        held = [each.owner for each in there if each.foreign or each.kind != kind]
+        return _Call(inputs, dims, kind, stream, held)
+
+    def _refuse_device(self, name: str, number: int) -> NoReturn:
+        raise WrongDevice(
+            f"input '{name}' of '{self.plan.name}' needs memory of {self.device}, but "
+            f"it is on cuda:{number}; copy it, or load the program with "
+            f"device='cuda:{number}'"
+        )
 
     def _new_outputs(self, call: _Call) -> tuple[list[Any], list[int] | None]:
         """New outputs; their addresses if they are the GPU's."""
         if call.kind == "numpy":
             return [make(call.dims) for make in self._outputs], None
-        shapes = [
-            tuple(evaluate(size, call.dims) for size in tensor.shape)
-            for tensor in self.plan.outputs
-        ]
+        shapes = self._shapes
+        if self.plan.dims:
+            shapes = [
+                tuple(evaluate(size, call.dims) for size in tensor.shape)
+                for tensor in self.plan.outputs
+            ]
         return empty_outputs(call.kind, shapes, self._dtypes, self.device)
 
     def _places(
@@ -239,7 +212,7 @@ class CudaExecutable(DeviceExecutable):
 
     def _placed(self, number: int, array: Any, stream: Any) -> int:
         device = self.device
-        if not isinstance(array, DeviceArray):
+        if type(array) is not DeviceArray:
             address = self._staged("input", number)
             device.upload(address, array, stream)
             return address
@@ -259,7 +232,7 @@ class CudaExecutable(DeviceExecutable):
         address = self._staging.get((kind, number))
         if address is None:
             tensors = self.plan.inputs if kind == "input" else self.plan.outputs
-            size_bytes = _most_bytes(tensors[number], self.plan)
+            size_bytes = most_bytes(tensors[number], self.plan)
             address = self._staging[kind, number] = self._memory.allocate(size_bytes)
         return address
 
@@ -287,8 +260,9 @@ class CudaExecutable(DeviceExecutable):
         call = self._opened(arrays)
         outputs, addresses = self._new_outputs(call)
         device, stream = self.device, call.stream
-        with self._lock, stream, self._order.call(stream):
+        with self._lock, stream:
             self._check_open()
+            self._order.enter(stream)
             prepared = list(
                 self._prepared(call.dims, self._places(call, addresses)),
             )
@@ -300,6 +274,7 @@ class CudaExecutable(DeviceExecutable):
                     device.launch(*launch[1:])
                     end.record(stream)
                     marks.append((launch.number, start, end))
+            self._order.leave(stream)
             stream.synchronize()
         del outputs  # the launches wrote them until here
         times: dict[int, list[float]] = {}
@@ -323,39 +298,4 @@ class CudaExecutable(DeviceExecutable):
             f"'{self.plan.name}' needs a GPU that runs its kernels, but {self.device} "
             f"says {error}; after such an error start the process anew, and run the "
             "program with device='emulator' to find a fault of its own"
-        )
-
-
-def _most_bytes(tensor: Tensor, plan: Plan) -> int:
-    """Bytes of a tensor at the upper bounds of the dimensions."""
-    ranges = [(dim.low, dim.high) for dim in plan.dims]
-    sizes = [bounds(size, ranges)[1] for size in tensor.shape]
-    return math.prod(sizes) * dtype_of(tensor.dtype).itemsize
-
-
-def needed_bytes(
-    plan: Plan, constants: Sequence[np.ndarray[Any, Any]]
-) -> dict[str, int]:
-    """Memory of a GPU that a program needs at the upper bounds, by kind."""
-    return {
-        "constants": sum(array.nbytes for array in constants),
-        "arena": plan.arena_bytes,
-        "scratch": plan.scratch_bytes,
-        "inputs": sum(_most_bytes(tensor, plan) for tensor in plan.inputs),
-        "outputs": sum(_most_bytes(tensor, plan) for tensor in plan.outputs),
-    }
-
-
-def _check_memory(
-    plan: Plan, constants: Sequence[np.ndarray[Any, Any]], device: CudaDevice
-) -> None:
-    needed = needed_bytes(plan, constants)
-    own = sum(needed[kind] for kind in ("constants", "arena", "scratch"))
-    free = device.free_bytes()
-    if own > free:  # inputs and outputs may lie there already
-        parts = ", ".join(f"{kind} {mebibytes(n)}" for kind, n in needed.items())
-        raise OutOfMemory(
-            f"'{plan.name}' needs {mebibytes(sum(needed.values()))} on {device} "
-            f"({parts}), but {mebibytes(free)} are free; declare smaller dimensions "
-            "or free memory"
         )

@@ -27,7 +27,7 @@ _DLPACK_CUDA = (2, 13)  # kDLCUDA, kDLCUDAManaged
 # Source: DLPack, dlpack.h, DLDeviceType.
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: each call makes some, and that is slow
 class DeviceArray:
     """Memory of a GPU, seen as an array.
 
