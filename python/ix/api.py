@@ -357,8 +357,10 @@ def _torch_of(leaves: Iterable[Any]) -> Any:
     return torch
 
 
-def _as_torch(array: np.ndarray[Any, Any], torch: Any) -> Any:
+def _as_torch(array: Any, torch: Any) -> Any:
     """A tensor that shares an array's memory; short floats through their bits."""
+    if isinstance(array, torch.Tensor):  # a program on a GPU gives them out itself
+        return array
     if array.dtype.kind != "V" and array.dtype.isbuiltin == 1:
         return torch.from_numpy(array)
     bits = array.view(np.int16 if array.dtype.itemsize == 2 else np.uint8)

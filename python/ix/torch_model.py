@@ -18,8 +18,13 @@ from ix.runtime.executable import Executable
 __all__ = ["TorchModel", "leaf_of", "tensor_of"]
 
 
-def tensor_of(array: np.ndarray[Any, Any]) -> torch.Tensor:
-    """A tensor that shares an array's memory; short floats through their bits."""
+def tensor_of(array: Any) -> torch.Tensor:
+    """A tensor that shares an array's memory; short floats through their bits.
+
+    A tensor stays as it is: programs on a GPU give them out themselves.
+    """
+    if isinstance(array, torch.Tensor):
+        return array
     if array.dtype.kind != "V" and array.dtype.isbuiltin == 1:
         return torch.from_numpy(array)
     bits = array.view(np.int16 if array.dtype.itemsize == 2 else np.uint8)
@@ -76,7 +81,9 @@ class TorchModel:
     def state(self) -> dict[str, torch.Tensor]:
         """The buffers that the model writes to, as the last call left them."""
         return {
-            name: tensor_of(as_numpy(value, name))
+            name: tensor_of(
+                value if isinstance(value, torch.Tensor) else as_numpy(value, name)
+            )
             for name, value in zip(self._exported.state, self._state, strict=True)
         }
 
