@@ -61,7 +61,8 @@ ONLY_IN = {
         "ix.torch_backend",
         "ix.torch_model",
     ),
-    "cupy": ("ix.runtime",),
+    "cupy": ("ix.runtime.cuda",),
+    "cuda": ("ix.runtime.cuda",),
 }
 
 # `import ix` must not pay for these.
