@@ -74,11 +74,19 @@ def gpu_code(functions: dict[str, Any], name: str, target: Target) -> GpuCode:
         target: A GPU.
 
     Raises:
-        CompileError: No rule takes the kernel.
+        CompileError: No rule takes the kernel, or one makes code that is not valid.
     """
     function = functions[name]
     number_ops(_ops(functions, name))
     code = code_of(function, target)
+    try:
+        code.module.operation.verify()
+    except ir.MLIRError as error:
+        raise CompileError(
+            function,
+            f"needs valid code, but the rule for '{code.family}' made code that is "
+            f"not: {error}",
+        ) from error
     (holder,) = gpu_modules_of(code.module)
     attributes = holder.operation.attributes
     with holder.context:

@@ -36,9 +36,9 @@ def when_last(
     math, i32 = frame.math, ir.IntegerType.get_signless(32)
     flag = frame.shared("last", [1], i32)
     gpu.BarrierOp()
-    first = arith.cmpi(arith.CmpIPredicate.eq, math.value(frame.thread), math.value(0))
-    branch = scf.IfOp(first)
     zero = math.value(0)
+    first = arith.cmpi(arith.CmpIPredicate.eq, math.value(frame.thread), zero)
+    branch = scf.IfOp(first)
     kind = ir.MemRefType.get([MOST_COUNTERS], i32)
     with ir.InsertionPoint(branch.then_block):
         counters = memref.view(kind, frame.scratch, zero, [])

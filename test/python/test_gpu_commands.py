@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 import ix as package
-from ix.errors import InputError, NoDevice
+from ix.errors import CompileError, InputError, NoDevice
 from ix.runtime.artifact import load
 from ix.tools.ix import main
 
@@ -216,3 +217,23 @@ def test_ix_dump_writes_every_stage(
     names = sorted(path.name for path in (tmp_path / "dump").iterdir())
     assert names[0] == "0-import.mlir"
     assert names[-1] == last
+
+
+def test_a_rule_that_makes_invalid_code_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = importlib.import_module("ix.passes.gpu.emit_gpu")
+    make = module.code_of
+
+    def broken(function: Any, target: Any) -> Any:
+        code = make(function, target)
+        (holder,) = module.gpu_modules_of(code.module)
+        (kernel,) = holder.operation.regions[0].blocks[0].operations
+        block = kernel.operation.regions[0].blocks[0]
+        block.operations[len(block.operations) - 1].operation.erase()
+        return code
+
+    monkeypatch.setattr(module, "code_of", broken)
+    low = package.jit(softmax_of, target="sm_90a").lower(np.ones((4, 64), np.float32))
+    with pytest.raises(CompileError, match="the rule for 'row' made code that is not"):
+        low.as_text("gpu")
