@@ -208,7 +208,7 @@ FAULTS = (
           cut(r"(wgmma\.wait_group\.sync\.aligned\s+)1", r"\g<1>3"), RaceError, at="cp.async.bulk.tensor"),
     Fault("barriers inside of a stage", RING,
           lambda text: re.sub(r"1966(\d\d)", lambda m: str(int(m[1]) - 8), text),
-          ProxyFenceError, at="cp.async.bulk.tensor"),
+          RaceError, at="cp.async.bulk.tensor"),
     Fault("register count of no multiple of 8", RING,
           cut(r"(setmaxnreg\.inc[^;]*)232", r"\g<1>230"), BarrierError, at="setmaxnreg.inc"),
     Fault("accumulator written in flight", RING,
@@ -226,6 +226,13 @@ FAULTS = (
               r"\1; { .reg .u32 own; .reg .u64 wide; mov.u32 own, %laneid; "
               "cvt.u64.u32 wide, own; add.u64 %rd8, %rd8, wide; }", 1),
           MatrixDescriptorError, at="wgmma.mma_async"),
+    Fault(
+        "no fence behind mbarrier.init",
+        RING,
+        cut(r"fence\.mbarrier_init[^;]*;"),
+        ProxyFenceError,
+        at="cp.async.bulk.tensor",
+    ),
     # clusters
     Fault("no cluster barrier", CLUSTER, cut(r"barrier\.cluster\.(arrive|wait)[^;]*;"),
           RaceError, at="mbarrier.arrive"),
@@ -242,7 +249,7 @@ FAULTS = (
           cut(r"(mbarrier\.init[^;]*\], )4;", r"\g<1>2;"), DeadlockError, at="mbarrier.try_wait"),
     Fault("more bytes than the stage has", CLUSTER, cut(r"(expect_tx[^;]*)49152;", r"\g<1>49184;"),
           DeadlockError, at="mbarrier.try_wait"),
-    Fault("one warp releases a stage for its warpgroup", CLUSTER, same, RaceError,
+    Fault("one warp releases a stage for its warpgroup", CLUSTER, cut(r"barrier\.cluster\.arrive", "fence.proxy.async; barrier.cluster.arrive"), RaceError,
           options={"strict": True}, at="cp.async.bulk.tensor"),
     Fault("no proxy fence before the second product", "pyptx_hopper_attention", same,
           ProxyFenceError, options={"strict": True}, at="wgmma.mma_async"),

@@ -18,12 +18,22 @@ __all__ = ["INSTRUCTIONS"]
 
 
 def compile_fence(instruction: Instruction, kernel: KernelCode) -> Step:
-    """Compiles fence and membar; `.proxy.async` orders generic and async accesses."""
+    """Compiles fence and membar; `.proxy.async` orders generic and async accesses.
+
+    `.mbarrier_init` does both, for more than the mbarriers that it is meant for.
+    """
+    if instruction.has("mbarrier_init"):
+        return _fence_both
     if instruction.has("proxy"):
         if not any(m.startswith("async") for m in instruction.modifiers):
             return _nothing
         return lambda batch, active: batch.race.proxy_fence(active.warps)
     return lambda batch, active: batch.race.fence(active.warps)
+
+
+def _fence_both(batch: Batch, active: Active) -> None:
+    batch.race.proxy_fence(active.warps)
+    batch.race.fence(active.warps)
 
 
 def compile_nothing(instruction: Instruction, kernel: KernelCode) -> Step:

@@ -35,6 +35,7 @@ from ix.emulator.race_sync import Syncs, has_order
 __all__ = ["RaceDetector"]
 
 _WARPGROUP = 4  # warps
+_MBARRIER_BYTES = 8
 
 
 class RaceDetector:
@@ -200,6 +201,18 @@ class RaceDetector:
             column = np.asarray(self.clocks.column_of_barrier(barrier))
             time = np.asarray(barrier.phase + 1)
             self.shared.issue(access, index, column, time, is_async=True)
+            # The copy signals the mbarrier: it must see that it was initialised.
+            signal = Access(
+                "shared",
+                "read",
+                np.array([barrier.offset], np.uint64),
+                _MBARRIER_BYTES,
+                access.threads[:1],
+                np.array([barrier.cta]),
+                is_strong=True,
+            )
+            start = barrier.cta * self.batch.memory.shared_stride + barrier.offset
+            self.shared.issue(signal, np.array([start]), column, time, is_async=True)
 
     def issue_store(self, access: Access, index: Array, group: int) -> None:
         """A thread issues a bulk copy out of shared memory, in its bulk group."""

@@ -113,7 +113,7 @@ def test_a_bulk_copy_without_a_proxy_fence():
         small(f"{FILL} {STORE.replace('fence.proxy.async;', '')}")
 
 
-INIT = "mov.u32 %r1, bar; mbarrier.init.shared.b64 [%r1], {};"
+INIT = "mov.u32 %r1, bar; mbarrier.init.shared.b64 [%r1], {}; fence.proxy.async;"
 ONE = "setp.ne.u32 %p1, %t, 0; @%p1 exit;"
 
 

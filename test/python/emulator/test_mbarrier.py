@@ -9,7 +9,7 @@ from ix.emulator.errors import OutOfBoundsError
 SCHEDULES = pytest.mark.parametrize("schedule", ["lockstep", 1, 2])
 MODULE = ".shared .align 8 .b64 bar; .shared .align 4 .b8 buffer[1024];"
 INIT = """mov.u32 %r1, bar; setp.eq.u32 %p1, %t, 0;
-    @%p1 mbarrier.init.shared.b64 [%r1], COUNT; bar.sync 0;"""
+    @%p1 mbarrier.init.shared.b64 [%r1], COUNT; fence.proxy.async; bar.sync 0;"""
 WAIT = "mbarrier.try_wait.parity.shared.b64 %p2, [%r1], {}; @!%p2 bra WAIT{};"
 
 
