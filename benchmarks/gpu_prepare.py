@@ -86,9 +86,9 @@ def _checked(folder: Path, name: str, work: Work, emulate: bool = True) -> Any:
         if emulate:
             outputs = executable(*inputs)
             _save(folder / f"{file}.{target}.emulator.npz", outputs)
-            profile = executable.profile(*inputs).to_json()["kernels"]
             facts["counters"] = [
-                {"symbol": k["symbol"], "counters": k["counters"]} for k in profile
+                {"symbol": symbol, "counters": counts.as_dict()}
+                for symbol, counts in executable.device.launches
             ]
         entry["targets"][target] = facts
     return entry

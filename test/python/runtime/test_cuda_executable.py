@@ -441,3 +441,13 @@ def test_jit_takes_and_gives_arrays_of_cupy(cupy: Any) -> None:
         got = jitted(cupy.asarray(x))
         assert type(got) is cupy.ndarray
         close([got.get()], [x.astype(np.float64) ** 2 + 1])
+
+
+def test_tensors_that_a_program_gives_out_are_passed_on() -> None:
+    torch = pytest.importorskip("torch")
+    from ix.api import _as_torch
+    from ix.torch_model import tensor_of
+
+    tensor = torch.ones(3)
+    assert _as_torch(tensor, torch) is tensor and tensor_of(tensor) is tensor
+    assert _as_torch(np.ones(3), torch).dtype == torch.float64
