@@ -113,7 +113,7 @@ def test_explain_prints_the_ptx_of_a_kernel(capsys: pytest.CaptureFixture[str]) 
     out = capsys.readouterr().out
     assert ".target sm_80" in out
     assert ".visible .entry ix_" in out
-    assert "//   .loc 1 1: ix.matmul at " in out
+    assert "//   .loc 1 1: ix.matmul at linear.mlir:6:10" in out
 
 
 def test_bench_and_its_profile_run_on_the_emulator(

@@ -48,16 +48,16 @@ def import_mlir(path: Path, weights: Path | None = None) -> Program:
 
 def _parsed(path: Path) -> Any:
     try:
-        data = path.read_bytes()
+        path.open("rb").close()
     except OSError as error:
         raise ModelImportError(
             f"'{path}' needs to be a readable file, but {error.strerror}"
         ) from error
     try:
         with context():
-            return ir.Module.parse(data)
+            return ir.Module.parseFile(str(path))  # locations name the file
     except ir.MLIRError as error:
-        detail = str(error).replace('"-":', f"{path}:")
+        detail = str(error).replace(f'"{path}":', f"{path}:")
         raise ModelImportError(
             f"'{path}' needs to be a valid MLIR module, but it is not; {detail}"
         ) from error
