@@ -5,13 +5,16 @@ from __future__ import annotations
 import inspect
 import re
 import struct
+import subprocess
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import ix
+from ix.cost.cuda_tools import find_tool
 from ix.emulator.device import EmulatorDevice
 from ix.emulator.errors import EmulatorError, LaunchError, OutOfBoundsError
 from ix.runtime.artifact import load
@@ -155,3 +158,36 @@ def _code(ptx: str) -> list[str]:
     """The lines of a text that are no directives for debuggers."""
     aside = re.compile(r"\s*(\.loc\b.*|\.file\b.*|\$L__(tmp|func_begin|func_end)\d+:)?")
     return [line for line in ptx.split("\n") if not aside.fullmatch(line)]
+
+
+@pytest.mark.skipif(find_tool("ptxas") is None, reason="ptxas is not installed")
+def test_lines_leave_machine_code_as_it_is(tmp_path: Path) -> None:
+    from ix.compiler import code_of
+
+    program = ix.jit(product).lower(floats(70, 64), floats(64, 48)).program
+    (lined,) = code_of(program, "sm_90a").ir.values()
+    found = []
+    for text in (lined, "\n".join(_code(lined))):
+        (tmp_path / "k.ptx").write_text(text)
+        command = [find_tool("ptxas"), "-arch=sm_90a", "-O3", "k.ptx", "-o", "k.cubin"]
+        subprocess.run(command, cwd=tmp_path, check=True)
+        found.append(_sections((tmp_path / "k.cubin").read_bytes()))
+    assert found[0].keys() == found[1].keys()
+    assert found[0] == found[1]
+
+
+def _sections(cubin: bytes) -> dict[str, bytes]:
+    """The code of an ELF file, by section."""
+    (table,) = struct.unpack_from("<Q", cubin, 40)
+    size, count, names = struct.unpack_from("<HHH", cubin, 58)
+    headers = [
+        struct.unpack_from("<IIQQQQ", cubin, table + n * size) for n in range(count)
+    ]
+    texts = cubin[headers[names][4] :]
+    found = {}
+    for name, _, _, _, offset, length in headers:
+        title = texts[name : texts.index(b"\0", name)].decode()
+        if title.startswith(".text"):
+            found[title] = cubin[offset : offset + length]
+    assert found
+    return found

@@ -94,6 +94,13 @@ def test_every_lit_test_of_a_pass_has_its_file() -> None:
         )
 
 
+def test_every_rule_of_gpu_kernels_has_a_lit_test() -> None:
+    for rule in sorted((ROOT / "passes" / "gpu" / "rules").glob("[a-z]*.py")):
+        test = ROOT / "test" / "passes" / "gpu" / "rules" / f"{rule.stem}.mlir"
+        assert test.is_file(), f"{rule.name} needs {test.relative_to(ROOT)}"
+        assert re.search(r"RUN:.*--stage=(gpu|ptx)\b", test.read_text())
+
+
 @pytest.fixture(scope="module")
 def round_trips() -> set[str]:
     """The ops in the lit tests of the dialect that print, parse and print again."""
