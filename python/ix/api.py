@@ -215,15 +215,19 @@ class Lowered:
         return self.program.module
 
     def as_text(self, stage: str = "import") -> str:
-        """The module after a stage: import, graph, precision, sparsity, linalg, …
+        """The program after a stage, to read.
+
+        Args:
+            stage: import, graph, precision, sparsity, linalg, schedule; then loops and
+                llvm for a CPU, or gpu, nvvm and ptx for a GPU.
 
         Raises:
-            InputError: There is no such stage.
+            InputError: There is no such stage for the target.
             CompileError: A pass refuses the program.
         """
-        from ix.compiler import lower
+        from ix.compiler import lower_text
 
-        return str(lower(self.program, self._options["target"], stage))
+        return lower_text(self.program, self._options["target"], stage)
 
     def compile(self) -> Compiled:
         """Compiles for the target.
