@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ix.runtime.device_executable import DeviceExecutable
     from ix.runtime.plan import Kernel, Plan
 
-__all__ = ["measure"]
+__all__ = ["figures_of", "measure"]
 
 SECTOR = 32  # bytes
 
@@ -55,8 +55,21 @@ def measure(
         )
     first = len(device.launches)
     executable.run_flat(arrays)
+    return figures_of(executable, device.launches[first:], options)
+
+
+def figures_of(
+    executable: DeviceExecutable,
+    launches: Sequence[tuple[str, Any]],
+    options: Sequence[str] = (),
+) -> ModelFigures:
+    """As `measure`, of a run that has been.
+
+    Args:
+        launches: The symbol and the counters of each launch, as the device has them.
+    """
     totals: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for symbol, counters in device.launches[first:]:
+    for symbol, counters in launches:
         totals[symbol]["launches"] += 1
         for name, amount in counters.as_dict().items():
             totals[symbol][name] += amount

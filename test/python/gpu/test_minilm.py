@@ -1,8 +1,14 @@
-"""all-MiniLM-L6-v2 with its real weights, whole, on the emulator and through ptxas."""
+"""all-MiniLM-L6-v2 with its real weights, whole, on the emulator and through ptxas.
+
+To accept new figures of cost, with test/python and this folder in PYTHONPATH:
+
+    python test/python/gpu/test_minilm.py
+"""
 
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +17,16 @@ from gpu_runner import Assembler
 
 import ix
 from ix.compiler import code_of
+from ix.cost.budget import check, write_budget
 from ix.cost.cuda_tools import find_tool
+from ix.cost.measure import figures_of, measure
 from ix.emulator.device import EmulatorDevice
 from ix.errors import InputError
 from ix.tools.demo import minilm
+
+BUDGET = Path(__file__).parents[1] / "cost" / "budgets" / "minilm-sm_90a.json"
+LAUNCHES = 40
+"""What one sentence may take."""
 
 LENGTH = 16
 SECONDS = 20
@@ -31,6 +43,11 @@ def weights() -> Any:
 
 @pytest.fixture(scope="module")
 def inputs() -> tuple[Any, Any]:
+    return sentence()
+
+
+def sentence() -> tuple[Any, Any]:
+    """Random tokens, the last three of them padding."""
     tokens = np.random.default_rng().integers(1000, 30000, (1, LENGTH))
     mask = np.ones((1, LENGTH), np.int64)
     mask[0, 13:] = 0
@@ -47,15 +64,18 @@ def lowered(weights: Any, inputs: tuple[Any, Any], **options: Any) -> Any:
 def test_it_agrees_with_float64(
     weights: Any, inputs: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One run, every access checked; embeddings have unit length."""
+    """One run, every access checked; its cost is within the budget."""
     monkeypatch.setenv("IX_CACHE", "0")
     device = EmulatorDevice("sm_90a")
-    (got,) = lowered(weights, inputs, device=device).compile().executable(*inputs)
+    executable = lowered(weights, inputs, device=device).compile().executable
+    (got,) = executable(*inputs)
     wide = {name: each.astype(np.float64) for name, each in weights.items()}
     want = minilm.embed(wide, *inputs)
     assert got.dtype == np.float32
     np.testing.assert_allclose(got, want, rtol=0, atol=2e-6)
-    assert len(device.launches) <= 60
+    assert len(device.launches) <= LAUNCHES
+    if find_tool("ptxas") is not None:  # a budget holds registers and spills
+        check(BUDGET, figures_of(executable, device.launches))
 
 
 def test_equal_kernels_are_compiled_once(
@@ -85,3 +105,8 @@ def test_its_kernels_do_not_spill(weights: Any, inputs: tuple[Any, Any]) -> None
     runner = Assembler()
     runner.compile_program(lowered(weights, inputs, device="emulator").program)
     assert len(runner.assembled) >= 3 * 5
+
+
+if __name__ == "__main__":
+    model = lowered(minilm.load_weights(), sentence(), device="emulator", cache=False)
+    write_budget(BUDGET, measure(model.compile().executable, sentence()))
