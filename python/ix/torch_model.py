@@ -13,6 +13,7 @@ from torch.utils import _pytree as pytree
 from ix.errors import InputError
 from ix.importer.torch_export.exported import Exported, Result
 from ix.runtime.arrays import as_numpy
+from ix.runtime.cpu_executable import CpuExecutable
 from ix.runtime.executable import Executable
 
 __all__ = ["TorchModel", "leaf_of", "tensor_of"]
@@ -51,6 +52,8 @@ class TorchModel:
         self.program = exported.program
         self._exported = exported
         self._is_flat = _is_flat(exported)
+        self._fast = _tensor_call(executable, exported)
+        self._is_leaf = exported.out_spec.is_leaf()
         self._lock = threading.Lock()
         self._state: list[Any] = []
         self.reset()
@@ -62,6 +65,10 @@ class TorchModel:
             InputError: The nest, a dtype, a size or a constant differs from what the
                 model was compiled for.
         """
+        if self._fast is not None and not kwargs:
+            tensors = self._fast(args)
+            if tensors is not None:
+                return self._nested(tensors, _same)
         if self._is_flat and not kwargs and len(args) == len(self._exported.inputs):
             leaves: Sequence[Any] = args
         else:
@@ -133,8 +140,64 @@ class TorchModel:
         convert = _same if arrays else tensor_of
         for at, place in self._exported.updates.items():
             _write(leaves[at], outputs[place])
+        return self._nested(outputs, convert)
+
+    def _nested(self, outputs: list[Any], convert: Any) -> Any:
+        """The program's outputs as the module's result."""
         results = [leaf_of(each, outputs, convert) for each in self._exported.results]
+        if self._is_leaf:
+            return results[0]
         return pytree.tree_unflatten(results, self._exported.out_spec)
+
+
+class _TensorCall:
+    """A call with nothing but tensors that are what the program reads.
+
+    Their addresses go to the program as they are; no array is made around them.
+    """
+
+    def __init__(self, executable: CpuExecutable) -> None:
+        self._executable = executable
+        self._inputs = [
+            (getattr(torch, tensor.dtype, None), tensor.shape)
+            for tensor in executable.plan.inputs
+        ]
+
+    def __call__(self, tensors: Sequence[Any]) -> list[torch.Tensor] | None:
+        """The program's outputs; None where an input must be converted or refused."""
+        if len(tensors) != len(self._inputs):
+            return None
+        addresses = []
+        for tensor, (dtype, shape) in zip(tensors, self._inputs, strict=True):
+            # Subclasses may keep their values elsewhere. Conjugates have other dtypes.
+            if (
+                type(tensor) is not torch.Tensor
+                or tensor.dtype is not dtype
+                or tensor.shape != shape
+                or not tensor.is_cpu
+                or tensor.layout is not torch.strided
+                or not tensor.is_contiguous()
+                or tensor.is_neg()
+            ):
+                return None
+            address = tensor.data_ptr()
+            if not address:  # empty, or zeros that no memory stands behind
+                return None
+            addresses.append(address)
+        outputs = [tensor_of(array) for array in self._executable.empty_outputs()]
+        addresses += [output.data_ptr() for output in outputs]
+        self._executable.run_at(addresses)
+        return outputs
+
+
+def _tensor_call(executable: Executable, exported: Exported) -> _TensorCall | None:
+    """The fast call of a model whose arguments are tensors alone, of static sizes."""
+    if not isinstance(executable, CpuExecutable) or executable.plan.dims:
+        return None
+    if exported.state or exported.updates or not _is_flat(exported):
+        return None
+    sizes = any(result.is_size for result in exported.results)
+    return None if sizes else _TensorCall(executable)
 
 
 def _is_flat(exported: Exported) -> bool:

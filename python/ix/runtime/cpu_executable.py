@@ -87,6 +87,28 @@ class CpuExecutable(Executable):
             self._free.append(work)  # list.append is atomic
         return outputs
 
+    def run_at(self, addresses: Sequence[int]) -> None:
+        """Runs a program of static sizes on memory that the caller has checked.
+
+        Args:
+            addresses: Of the inputs, then of the outputs, in the plan's order: all of
+                them C-contiguous, of the plan's dtypes and shapes, and there until the
+                call returns.
+
+        Raises:
+            RuntimeFailure: The executable is closed, or memory ran out.
+        """
+        work = self._take()
+        try:
+            work.pointers[: len(addresses)] = [*addresses]
+            self._entry(self._pool.address, work.address, work.dims_address)
+        finally:
+            self._free.append(work)
+
+    def empty_outputs(self) -> list[np.ndarray]:
+        """New, uninitialised outputs of a program of static sizes."""
+        return [make(()) for make in self._outputs]
+
     def _bind(
         self, work: _Workspace, arrays: Sequence[Any]
     ) -> tuple[list[np.ndarray], list[np.ndarray]]:
