@@ -25,6 +25,8 @@ REFERENCE = Path(__file__).parent / "reference"
 
 _NOTE = "<!-- Written by docs/generate_reference.py from docstrings: edit those. -->"
 
+_TARGETS = {"": "all", "cpu": "CPU", "cuda": "GPU"}
+
 _KINDS = {
     "ArrayAttr": "list of numbers",
     "IntegerAttr": "integer or flag",
@@ -78,10 +80,12 @@ def ops_page() -> Iterator[str]:
 def passes_page() -> Iterator[str]:
     """The lines of the page of passes: the stages, then each pass by folder."""
     yield from (_NOTE, "", "# The passes", "")
-    yield from ("| stage | in → out | passes, in order |", "|---|---|---|")
+    yield "| stage | targets | in → out | passes, in order |"
+    yield "|---|---|---|---|"
     for stage in STAGES:
         names = ", ".join(f"`{_name(each)}`" for each in stage.passes) or "none"
-        yield f"| {stage.name} | {stage.summary} | {names} |"
+        kind = _TARGETS[stage.kind]
+        yield f"| {stage.name} | {kind} | {stage.summary} | {names} |"
     yield ""
     for folder, group in groupby(all_passes(), key=lambda item: item[0]):
         yield from (f"## passes/{folder}", "")
