@@ -23,7 +23,10 @@ class Timeline:
     """The queues of all streams.
 
     calls: what was called, in order: (name, facts…).
+    lazy: The queue that is waited for goes first, the others only as it needs them.
     """
+
+    lazy = False
 
     def __init__(self, seed: int = 0) -> None:
         self.calls: list[tuple[Any, ...]] = []
@@ -43,7 +46,8 @@ class Timeline:
         while queue.done < count:
             ready = [q for q in self.streams.values() if q.is_ready()]
             assert ready, "streams wait for each other"
-            self.random.choice(ready).step()
+            first = self.lazy and queue in ready
+            (queue if first else self.random.choice(ready)).step()
 
     def synchronize(self) -> None:
         for queue in list(self.streams.values()):

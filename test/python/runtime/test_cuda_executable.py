@@ -186,6 +186,7 @@ def test_torch_waits_for_arrays_of_cupy(monkeypatch: pytest.MonkeyPatch) -> None
     x, y = some(5, 40), some(5, 40)
     with torch.stream:
         tensor = torch.Tensor(cupy.asarray(x))
+    cupy.timeline.lazy = True
     (got,) = program(tensor, cupy.asarray(y))
     with torch.stream:
         close([got.array.get()], [x.astype(np.float64) * 2 + y])
@@ -228,6 +229,7 @@ def test_the_cuda_array_interface_and_its_stream(cupy: Any) -> None:
     x = some(32, 64)
     with stream:
         there = cupy.asarray(x)
+    cupy.timeline.lazy = True
     outputs = program(Foreign(there, stream.ptr))
     close([each.get() for each in outputs], reference(x))
 
@@ -388,21 +390,22 @@ def test_a_failed_capture_leaves_the_stream_usable(
     close(program(x), reference(x))
 
 
-def test_close_and_collection_free_all_memory(cupy: Any) -> None:
-    program = on(CudaDevice(), "two_products")
-    x = some(32, 64)
-    there = cupy.asarray(x)
-    outputs = program(there)
-    program.close()
-    close([each.get() for each in outputs], reference(x))
+def test_close_and_collection_wait_before_they_free_memory(cupy: Any) -> None:
+    programs = [on(CudaDevice(), "two_products") for _ in range(2)]
+    x, stream = some(32, 64), cupy.cuda.Stream()
+    with stream:
+        there = cupy.asarray(x)
+        outputs = [program(there) for program in programs]
+    programs[0].close()
     with pytest.raises(RuntimeFailure, match="needs an open executable"):
-        program(there)
-    other = on(CudaDevice(), "two_products")
-    outputs = other(there)
-    del other  # its work may still be queued
+        programs[0](there)
+    del programs[1]  # its work may still be queued
     gc.collect()
-    close([each.get() for each in outputs], reference(x))
-    del outputs, there, program
+    cupy.cuda.Stream.null.synchronize()  # where its memory goes back to
+    with stream:
+        for each in outputs:
+            close([array.get() for array in each], reference(x))
+    del outputs, each, there, programs
     gc.collect()
     cupy.timeline.synchronize()
     assert not cupy.heap.owners
