@@ -40,6 +40,12 @@ MAKERS = [
     resnet,
 ]
 RUNS = ["sm_80", "sm_90a"]
+FAST = [(torch.float16, MODELS.gpt2), (torch.bfloat16, MODELS.t5_encoder)]
+SHORT = [
+    pytest.param(dtype, make, marks=() if (dtype, make) in FAST else pytest.mark.slow)
+    for dtype in (torch.float16, torch.bfloat16)
+    for make in MAKERS
+]
 
 
 def small(make: Callable[[], Any], dtype: Any) -> tuple[Any, Any]:
@@ -70,10 +76,9 @@ def test_models_agree_with_eager(
     assert runner.launches
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.parametrize("dtype, make", SHORT)
 def test_models_of_short_floats(
-    make: Callable[[], Any], dtype: Any, monkeypatch: pytest.MonkeyPatch
+    dtype: Any, make: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To 4 · √n · ε of the largest element, against the same weights in float64.
 
