@@ -94,7 +94,8 @@ def _figures(
     options: Sequence[str],
 ) -> KernelFigures:
     kernel = plan.kernels[number]
-    reads = next(len(x.reads) for x in plan.launches if x.kernel == number)
+    launch = next(x for x in plan.launches if x.kernel == number)
+    reads = len(launch.reads)
     launches = counted["launches"]
     resources, mix = _assembled(kernel, ptx.decode(), target, options)
     resident = 0.0
@@ -106,7 +107,7 @@ def _figures(
             shared_bytes=resources.shared_bytes,
         ).fraction
     return KernelFigures(
-        Signature(kernel.family, kernel.ops, kernel.types),
+        Signature(kernel.family, launch.ops, kernel.types),
         launches=launches,
         global_load_sectors=counted["global_load_sectors"],
         global_store_sectors=counted["global_store_sectors"],
