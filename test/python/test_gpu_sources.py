@@ -16,7 +16,12 @@ import pytest
 import ix
 from ix.cost.cuda_tools import find_tool
 from ix.emulator.device import EmulatorDevice
-from ix.emulator.errors import EmulatorError, LaunchError, OutOfBoundsError
+from ix.emulator.errors import (
+    EmulatorError,
+    LaunchError,
+    OutOfBoundsError,
+    RaceError,
+)
 from ix.runtime.artifact import load
 
 random = np.random.default_rng()
@@ -135,6 +140,34 @@ def test_an_error_without_a_line_names_all_ops() -> None:
     with pytest.raises(EmulatorError) as caught:
         device.launch(kernel, 1, 32, [b"1234"])
     assert "computes" not in str(caught.value)
+
+
+RACE = """.version 8.3
+.target sm_90a
+.address_size 64
+.visible .entry k(.param .u64 p)
+{
+    .reg .b32 %r<3>;
+    .shared .align 4 .b8 s[256];
+    .loc 1 1 0
+    mov.u32 %r1, %tid.x;
+    st.shared.b32 [s], %r1;
+    .loc 1 2 0
+    ld.shared.b32 %r2, [s];
+    ret;
+}
+.file 1 "op"
+"""
+
+
+def test_a_race_names_the_ops_of_both_accesses() -> None:
+    device = EmulatorDevice("sm_90a")
+    kernel = device.load("k", RACE.encode(), b"")
+    with pytest.raises(RaceError) as caught:
+        device.launch(kernel, 1, 64, [bytes(8)], ("ix.a at m:1", "ix.b at m:2"))
+    message = str(caught.value)
+    assert "(from ix.a at m:1)" in message
+    assert "from ix." in message.partition(" needs ")[0]
 
 
 def test_lines_leave_the_code_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ix.emulator import Counters, Emulator
 from ix.emulator.errors import EmulatorError
+from ix.emulator.syntax import Module
 from ix.runtime.tensor_map import TensorMap
 
 __all__ = ["EmulatorDevice"]
@@ -67,7 +68,8 @@ class EmulatorDevice:
                 module, symbol, (blocks, 1, 1), (threads, 1, 1), arguments
             )
         except EmulatorError as error:
-            error.args = (_with_sources(str(error), sources),)
+            text = _with_lines(str(error), module.module)
+            error.args = (_with_sources(text, sources),)
             raise
         self.launches.append((symbol, counters))
         return counters
@@ -81,6 +83,25 @@ class EmulatorDevice:
 
 _LINE = re.compile(r"\bop:(\d+):\d+")
 """How an error names a line of `.file 1 "op"`: the number of an op of the kernel."""
+
+
+_OTHER_LINE = re.compile(r"\bat line (\d+) `[^`]*`")
+"""How an error names an instruction beside the one at fault."""
+
+
+def _with_lines(message: str, module: Module) -> str:
+    """An error's message with what `.loc` says of the other lines that it names."""
+    places = {
+        instruction.line: instruction.location
+        for function in module.functions.values()
+        for instruction in function.instructions
+    }
+
+    def located(match: re.Match[str]) -> str:
+        place = places.get(int(match[1]))
+        return match[0] if place is None else f"{match[0]} (from {place})"
+
+    return _OTHER_LINE.sub(located, message)
 
 
 def _with_sources(message: str, sources: Sequence[str]) -> str:
