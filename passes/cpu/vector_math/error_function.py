@@ -12,6 +12,8 @@ from ix.passes.cpu.vector_math.coefficients import (
     ERF_LARGE,
     ERF_SMALL,
     ERFCX,
+    LN2,
+    LOG2_E,
     NORMAL_TAIL,
 )
 from ix.passes.cpu.vector_math.exponential import (
@@ -24,6 +26,7 @@ from ix.passes.cpu.vector_math.exponential import (
 from ix.passes.cpu.vector_math.lanes import (
     F32,
     Floats,
+    at_least,
     at_most,
     exact_fma,
     horner,
@@ -33,6 +36,9 @@ from ix.passes.cpu.vector_math.lanes import (
 )
 
 __all__ = ["erf", "erfc", "gelu_erf"]
+
+TAIL_OFFSET = 64
+"""Powers of two by which gelu's tail is scaled: its least is a normal number then."""
 
 
 def _above_one(t: Floats, square: Floats, coefficients: Sequence[float]) -> Floats:
@@ -46,17 +52,9 @@ def _scaled_erfc(t: Floats, square: Floats) -> Floats:
     return _above_one(t, square, numerator) / _above_one(t, square, denominator)
 
 
-def _scaled_tail(a: Floats, square: Floats) -> Floats:
-    """a·e^(a²/2)·Φ(−a) for a ≥ 0."""
-    numerator, denominator = NORMAL_TAIL[a.format]
-    above = multiply_add(square, horner_by_pairs(a, square, numerator), a * 0.5)
-    return above / _above_one(a, square, denominator)
-
-
-def _gauss(a: Floats, square: Floats, factor: float) -> tuple[Floats, Steps]:
-    """e^(factor·a²) less 1, and a power of two to scale it by; factor −1 or −1/2."""
-    lost = exact_fma(a, a, -square)
-    r, scale = steps(square * factor, lost * factor)
+def _gauss(a: Floats, square: Floats) -> tuple[Floats, Steps]:
+    """e^(−a²) less 1, and a power of two to scale it by."""
+    r, scale = steps(-square, exact_fma(-a, a, square))
     return polynomial_expm1(r), scale
 
 
@@ -84,21 +82,35 @@ def erfc(x: Floats) -> Floats:
     """1 − erf(x), accurate relative to itself."""
     a = at_most(abs(x), 10.1 if x.format == F32 else 27.3)
     square = a * a
-    small, scale = _gauss(a, square, -1.0)
+    small, scale = _gauss(a, square)
     factor = _scaled_erfc(a, square)
     tail = multiply_add(factor, small, factor) * scale.first * scale.second
     return select(x < 0.0, 2.0 - tail, tail)
 
 
 def gelu_erf(x: Floats) -> Floats:
-    """x·Φ(x), Φ the normal distribution: x·Φ(−|x|) below 0, x − x·Φ(−|x|) above.
+    """x·Φ(x), Φ the normal distribution: max(x, −0) − a·Φ(−a) with a = |x|.
 
     Accurate relative to itself, also where Φ is small; −0 at −∞.
     """
-    a = at_most(abs(x), 14.5 if x.format == F32 else 38.7)
-    square = a * a
-    small, scale = _gauss(a, square, -0.5)
-    factor = _scaled_tail(a, square)
-    # The factors come before the power of two, which may make a denormal.
-    tail = multiply_add(factor, small, factor) * scale.first * scale.second
-    return select(x > 0.0, x - tail, tail).with_sign_of(x)
+    kind = x.format
+    a = at_most(abs(x), 14.5 if kind == F32 else 38.7)
+    square, half = a * a, a * 0.5
+    r, shifted = _reduced_gauss(a, half, square)
+    numerator, denominator = NORMAL_TAIL[kind]
+    above = multiply_add(square, horner_by_pairs(a, square, numerator), half)
+    factor = above / _above_one(a, square, denominator)
+    tail = multiply_add(factor, polynomial_expm1(r), factor) * power_of_two(shifted)
+    # The last factor may make a denormal, which the sum's one rounding takes in.
+    return multiply_add(tail, -(2.0**-TAIL_OFFSET), at_least(x, -0.0))
+
+
+def _reduced_gauss(a: Floats, half: Floats, square: Floats) -> tuple[Floats, Floats]:
+    """r and the bits of 2^(n + TAIL_OFFSET) with e^(−a·half) = 2^n·e^r."""
+    kind = a.format
+    shift = kind.round_shift + kind.bias + TAIL_OFFSET
+    shifted = multiply_add(square, -kind.nearest(LOG2_E) / 2, shift)
+    n = shifted - shift
+    high, low = kind.factor_parts(LN2)
+    r = exact_fma(-half, a, n * -high)
+    return multiply_add(n, -low, r), shifted
