@@ -42,6 +42,9 @@ KERNELS = "kernels"
 KERNEL = "kernel"
 """Name of a kernel's function before it is named after its text."""
 
+SMALL_BLOCK = 64
+"""Threads of blocks of which a multiprocessor may not hold many: 32 of its warps."""
+
 ALIGNMENT = 16
 """Every buffer starts at a multiple of so many bytes: the widest access of a thread."""
 
@@ -206,6 +209,11 @@ def open_kernel(
             kernel=True,
             known_block_size=[threads, 1, 1],
         )
+    if threads <= SMALL_BLOCK:
+        # One block at least: ptxas would rather spill than hold fewer small ones.
+        i32 = ir.IntegerType.get_signless(32)
+        one = ir.IntegerAttr.get(i32, 1)
+        function.operation.attributes["nvvm.minctasm"] = one
     return module, body, function
 
 

@@ -23,13 +23,15 @@ from ix.passes.gpu.kernel import (
 from ix.passes.schedule.elemental import Lanes
 from ix.passes.schedule.index import Index
 from ix.passes.schedule.kernel import Kernel
-from ix.passes.schedule.rules.loop import arithmetic, is_pointwise
+from ix.passes.schedule.rules.loop import arithmetic, is_pointwise, op_cost
 from ix.runtime.sizes import Size, combine, product
 from ix.target import Target
 
 __all__ = ["apply"]
 
 THREADS = 256
+COSTLY = 12.0
+"""Cost of an element, as `op_cost` counts, from one elementary function on."""
 
 
 def apply(kernel: Kernel, target: Target) -> GpuCode | None:
@@ -49,9 +51,15 @@ def apply(kernel: Kernel, target: Target) -> GpuCode | None:
 
 
 def _widest(kernel: Kernel) -> int:
-    """Elements of the widest vector that no tensor needs more than 16 bytes for."""
+    """Elements of the widest vector that no tensor needs more than 16 bytes for.
+
+    Elementary functions of four floats, or of one double, fill the registers.
+    """
     bits = max(element_bits(v) for v in [*kernel.inputs, *kernel.outputs])
-    return 8 * ALIGNMENT // bits
+    width = 8 * ALIGNMENT // bits
+    if sum(op_cost(op) for op in kernel.ops) < COSTLY:
+        return width
+    return 1 if bits == 64 else min(width, 4)
 
 
 @dataclass
