@@ -42,7 +42,8 @@ def introduction(facts: dict[str, Any], rows: list[dict[str, Any]]) -> str:
         f"slices of {rows[0]['slice_s']} s, each library in a process of its own, "
         "every result checked against float64 in the same run\n"
         "(`benchmarks/cpu.py`, [all figures](benchmarks/results/cpu.json)). "
-        "All rows are of one run, lost ones too: "
+        "Every row that was timed is listed, lost ones too, a work that was timed again "
+        "once more: "
         f"{len(rows) - missed} of {len(rows)} met, {missed} missed.\n"
         f"{sum(repeated.values())} slices were timed again because other processes "
         f"used the processors meanwhile; {sum(disturbed.values())} stayed disturbed.\n"
@@ -110,8 +111,8 @@ def main() -> None:
             f"fresh processes, the cold compile with an empty cache).\n"
             f"{overheads['disturbed_processes']} of {overheads['processes']} processes "
             f"ran while others used the processors (load "
-            f"{overheads['machine']['load']:.0f} on {overheads['machine']['cores']}): "
-            "times are upper bounds there.\n",
+            f"{overheads['machine']['load']:.0f} on {overheads['machine']['cores']}); "
+            "theirs are upper bounds.\n",
             overhead_table(overheads["rows"]),
         )
     )
