@@ -26,7 +26,7 @@ from ix.passes.schedule import storage
 from ix.passes.schedule.body import clone_op, widen
 from ix.passes.schedule.elemental import Lanes
 from ix.passes.schedule.index import Index
-from ix.passes.schedule.kernel import Kernel
+from ix.passes.schedule.kernel import Kernel, carry
 from ix.passes.schedule.reduction import initial_values
 from ix.passes.schedule.rules.contraction import finish_outputs
 from ix.runtime.sizes import combine
@@ -153,11 +153,27 @@ class _TileCode:
 
     def _multiply(self, sums: list[Any]) -> list[Any]:
         """The sums after one step: tile.depth outer products of a thread's elements."""
-        tile = self.tile
-        rows, columns = tile.thread_rows, tile.thread_columns
-        for k in range(tile.depth):
-            a = self.left.read(k, self.thread_row, rows)
-            b = self.right.read(k, self.thread_column, columns)
+        chunks = self.tile.depth // WIDTH
+        if not isinstance(self.element, ir.IntegerType):
+            for chunk in range(chunks):
+                sums = self._outer_products(chunk, sums)
+            return sums
+        # Written out, sums of integers are reordered until registers run out.
+        return carry(
+            0,
+            chunks,
+            1,
+            lambda chunk, *running: self._outer_products(chunk, list(running)),
+            sums,
+            self.elemental,
+        )
+
+    def _outer_products(self, chunk: Any, sums: list[Any]) -> list[Any]:
+        """The sums after WIDTH steps of the depth."""
+        rows, columns = self.tile.thread_rows, self.tile.thread_columns
+        for step in range(WIDTH):
+            a = self.left.read(chunk, step, self.thread_row, rows)
+            b = self.right.read(chunk, step, self.thread_column, columns)
             for i in range(rows):
                 for j in range(columns):
                     at = i * columns + j
@@ -344,15 +360,16 @@ class _Loader:
             return at
         return arith.xori(self.math.value(at), self.math.value(shift))
 
-    def read(self, k: int, thread: Any, count: int) -> list[Any]:
-        """The elements of a thread's rows or columns at depth k of the tile."""
+    def read(self, chunk: Any, step: int, thread: Any, count: int) -> list[Any]:
+        """The elements of a thread's rows or columns, `step` into a chunk of depth."""
         math_ = self.math
+        k = math_.compute("add", math_.compute("mul", chunk, WIDTH), step)
         kind = ir.VectorType.get([WIDTH], self.code.element)
         found = []
         for number in range(0, count, WIDTH):
             at = self.code.offset(thread, self.size, number)
             if self.across:
-                at = self._turned(at, k // WIDTH)
+                at = self._turned(at, chunk)
             value = vector.load(
                 kind,
                 self.array,
