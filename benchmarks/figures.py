@@ -43,7 +43,7 @@ def introduction(facts: dict[str, Any], rows: list[dict[str, Any]]) -> str:
         "every result checked against float64 in the same run\n"
         "(`benchmarks/cpu.py`, [all figures](benchmarks/results/cpu.json)). "
         "Every row\nthat was timed is listed, lost ones too, a work that was timed "
-        "twice, twice: "
+        "twice, twice (runs of one day, between which ix changed): "
         f"{len(rows) - missed} of {len(rows)} met, {missed} missed.\n"
         f"{sum(repeated.values())} slices were timed again because other processes "
         f"used the processors meanwhile; {sum(disturbed.values())} stayed disturbed.\n"

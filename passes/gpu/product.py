@@ -15,6 +15,8 @@ from typing import Any
 
 from ix.mlir import ir
 from ix.passes.gpu.kernel import GpuFrame
+from ix.passes.schedule.elemental import Elemental
+from ix.passes.schedule.index import Index
 from ix.passes.schedule.kernel import Kernel
 from ix.passes.schedule.rules.row import iteration_space
 from ix.passes.schedule.structure import kind_of, reduction_axes
@@ -82,6 +84,16 @@ class Product:
 
     def size(self, loops: Sequence[int]) -> Size:
         return product([self.sizes[loop] for loop in loops])
+
+    def coordinates(
+        self, elemental: Elemental, loops: Sequence[int], index: Index
+    ) -> dict[int, Index]:
+        """The index of each loop at a position in the space of all of them."""
+        if len(loops) == 1:
+            return {loops[0]: index}
+        sizes = [elemental.base(self.sizes[loop]) for loop in loops]
+        parts = elemental.math.delinearize(index, sizes)
+        return dict(zip(loops, parts, strict=True))
 
     @staticmethod
     def of(kernel: Kernel) -> Product | None:

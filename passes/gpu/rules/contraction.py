@@ -102,7 +102,7 @@ class _TileCode:
         down = self._tiles(product_.rows, tile.rows)
         sizes = [self.elemental.base(product_.size(product_.batch)), down, across]
         number, row, column = math_.delinearize(Index(frame.block), sizes)
-        self.batch = self._coordinates(product_.batch, number)
+        self.batch = self.product.coordinates(self.elemental, product_.batch, number)
         self.first_row = math_.compute("mul", row.base, tile.rows)
         self.first_column = math_.compute("mul", column.base, tile.columns)
         wide = tile.columns // tile.thread_columns
@@ -116,13 +116,6 @@ class _TileCode:
     def _tiles(self, loops: Sequence[int], step: int) -> Any:
         size = self.elemental.base(self.product.size(loops))
         return self.math.compute("div", self.math.compute("add", size, step - 1), step)
-
-    def _coordinates(self, loops: Sequence[int], index: Index) -> dict[int, Index]:
-        if len(loops) == 1:
-            return {loops[0]: index}
-        sizes = [self.elemental.base(self.product.sizes[x]) for x in loops]
-        parts = self.math.delinearize(index, sizes)
-        return dict(zip(loops, parts, strict=True))
 
     def emit(self) -> None:
         """The loop over the depth, then the epilogue."""
@@ -244,8 +237,12 @@ class _TileCode:
         branch = scf.IfOp(exists)
         with ir.InsertionPoint(branch.then_block), self.elemental.scope():
             where = dict(self.batch)
-            where.update(self._coordinates(product_.rows, Index(row)))
-            where.update(self._coordinates(product_.columns, column))
+            where.update(
+                self.product.coordinates(self.elemental, product_.rows, Index(row))
+            )
+            where.update(
+                self.product.coordinates(self.elemental, product_.columns, column)
+            )
             at = [Index(0) if x is None else where[x] for x in product_.out]
             result = product_.anchor.operation.results[0]
             finish_outputs(self.frame, result, at, lanes, value)
@@ -307,8 +304,10 @@ class _Loader:
             depth = Index(self._clamped(k, code.depth, 1))
             inside = code._below(k, code.depth)
         where = dict(code.batch)
-        where.update(code._coordinates(self.side.loops, place))
-        where.update(code._coordinates(code.product.depth, depth))
+        where |= code.product.coordinates(code.elemental, self.side.loops, place)
+        where.update(
+            code.product.coordinates(code.elemental, code.product.depth, depth)
+        )
         dims = [where.get(n, Index(0)) for n in range(len(code.product.sizes))]
         at_map = [self.math.affine(r, dims) for r in self.side.map.results]
         lanes = Lanes(WIDTH, WIDTH)

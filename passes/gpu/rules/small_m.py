@@ -13,7 +13,6 @@ without conflicts, and reading a line is a broadcast.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from ix.mlir import arith, gpu, ir, memref, scf, vector
@@ -115,7 +114,7 @@ class SmallRows:
         tiles = math.compute("div", tiles, step)
         batch = self.elemental.base(product.size(product.batch))
         number, tile = math.delinearize(Index(frame.block), [batch, tiles])
-        self.batch = self._coordinates(product.batch, number)
+        self.batch = self.product.coordinates(self.elemental, product.batch, number)
         self.first = math.compute("mul", tile.base, step)
         groups = self.count // 4
         self.pitch = 4 * (groups + 1 - groups % 2)
@@ -123,13 +122,6 @@ class SmallRows:
         self.partial = frame.shared(
             "partial_sums", [WARPS, self.count, step], self.element
         )
-
-    def _coordinates(self, loops: Sequence[int], index: Index) -> dict[int, Index]:
-        if len(loops) == 1:
-            return {loops[0]: index}
-        sizes = [self.elemental.base(self.product.sizes[x]) for x in loops]
-        parts = self.math.delinearize(index, sizes)
-        return dict(zip(loops, parts, strict=True))
 
     def _below(self, number: Any, limit: Any) -> Any:
         return arith.cmpi(
@@ -186,8 +178,10 @@ class SmallRows:
 
     def _read(self, side: Side, place: Index, depth: Index, lanes: Lanes) -> Any:
         where = dict(self.batch)
-        where.update(self._coordinates(side.loops, place))
-        where.update(self._coordinates(self.product.depth, depth))
+        where |= self.product.coordinates(self.elemental, side.loops, place)
+        where.update(
+            self.product.coordinates(self.elemental, self.product.depth, depth)
+        )
         dims = [where.get(n, Index(0)) for n in range(len(self.product.sizes))]
         at = [self.math.affine(r, dims) for r in side.map.results]
         with self.elemental.scope():
@@ -279,8 +273,14 @@ class SmallRows:
 
     def _store(self, row: Any, column: Any, value: Any) -> None:
         where = dict(self.batch)
-        where.update(self._coordinates(self.product.rows, Index(row)))
-        where.update(self._coordinates(self.product.columns, Index(column)))
+        where.update(
+            self.product.coordinates(self.elemental, self.product.rows, Index(row))
+        )
+        where.update(
+            self.product.coordinates(
+                self.elemental, self.product.columns, Index(column)
+            )
+        )
         at = [Index(0) if x is None else where[x] for x in self.product.out]
         result = self.product.anchor.operation.results[0]
         finish_outputs(self.frame, result, at, Lanes(), value)
