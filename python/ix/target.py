@@ -1,6 +1,7 @@
 """Target: what a program is compiled for.
 
     cpu           this host: its features and its caches
+    cpu:amx       any x86-64-v4 host with AVX512_BF16 and AMX's tiles of bfloat16
     cpu:avx512    any x86-64-v4 host (AVX-512 F, BW, CD, DQ, VL)
     cpu:avx2      any x86-64-v3 host (AVX2 and FMA)
     cpu:generic   any x86-64 host (SSE2)
@@ -12,6 +13,7 @@ the value of the module attribute `ix.target`, so a pass is a function of the IR
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import platform
 import re
@@ -87,7 +89,16 @@ X86_EXTENSIONS = {
     "gfni": "gfni",
 }
 
-PRESETS = {"generic": "x86-64", "avx2": "x86-64-v3", "avx512": "x86-64-v4"}
+TILES = frozenset(("amx-bf16", "amx-int8", "amx-tile"))
+"""Features that a process must ask the system for before it uses them."""
+
+PRESETS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "generic": ("x86-64", ()),
+    "avx2": ("x86-64-v3", ()),
+    "avx512": ("x86-64-v4", ()),
+    "amx": ("x86-64-v4", ("amx-bf16", "amx-tile", "avx512bf16")),
+}
+"""What follows `cpu:` → LLVM's level, and features beyond it."""
 
 # Shared memory that one block can have at most, in bytes.
 # Source: CUDA Programming Guide, "Technical Specifications per Compute Capability".
@@ -159,7 +170,8 @@ class Target:
             return _host()
         head, _, preset = text.partition(":")
         if head == "cpu" and preset in PRESETS:
-            return _x86(text, PRESETS[preset], "generic", (), DEFAULT_CACHE_BYTES)
+            level, features = PRESETS[preset]
+            return _x86(text, level, "generic", features, DEFAULT_CACHE_BYTES)
         if text in GPU_SHARED_BYTES:
             return _gpu(text)
         match = SPELLING.fullmatch(text)
@@ -228,7 +240,10 @@ def host_missing(target: Target) -> tuple[str, ...]:
     for level in X86_LEVELS.values():
         names |= level
     needed = target.required_features
-    return tuple(name for name in needed if names.get(name, name) not in flags)
+    missing = [name for name in needed if names.get(name, name) not in flags]
+    if not missing and TILES.intersection(needed) and not _may_use_tiles():
+        missing = sorted(TILES.intersection(needed))
+    return tuple(missing)
 
 
 def host_cache_bytes() -> CacheBytes:
@@ -317,6 +332,8 @@ def _host() -> Target:
         if not there.issuperset(added):
             break
         level = name
+    if there & TILES and not _may_use_tiles():
+        there -= TILES
     useful = {*X86_EXTENSIONS, *_level_features("x86-64-v4")}
     features = (there & useful).difference(_level_features(level))
     return _x86("cpu", level, tune, tuple(sorted(features)), caches)
@@ -344,6 +361,19 @@ def _level_features(cpu: str) -> tuple[str, ...]:
         return ()
     upto = levels[: levels.index(cpu) + 1]
     return tuple(feature for level in upto for feature in X86_LEVELS[level])
+
+
+@functools.cache
+def _may_use_tiles() -> bool:
+    """Asks the system for AMX's registers, for all threads and for later children.
+
+    Source: Linux, Documentation/arch/x86/xstate.rst: system call 158, arch_prctl, with
+    ARCH_REQ_XCOMP_PERM and the number of the tile data.
+    """
+    if platform.system() != "Linux" or _machine() != "x86_64":
+        return False
+    granted: int = ctypes.CDLL(None).syscall(158, 0x1023, 18)
+    return granted == 0
 
 
 @functools.cache

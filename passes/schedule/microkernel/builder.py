@@ -146,12 +146,13 @@ class Builder(LoopBuilder):
 
     # Memory
 
-    def stack_buffer(self, *shape: int) -> ir.Value:
+    def stack_buffer(self, *shape: int, element: ir.Type | None = None) -> ir.Value:
         """A 64-byte aligned memref in the function's stack frame, uninitialised."""
         function = self._enclosing("func.func")
         entry = function.regions[0].blocks[0]
+        kind = ir.MemRefType.get(list(shape), element or self.element)
         with ir.InsertionPoint.at_block_begin(entry):
-            return memref.alloca(self.buffer_type(*shape), [], [], alignment=64)
+            return memref.alloca(kind, [], [], alignment=64)
 
     @staticmethod
     def _enclosing(name: str) -> Any:

@@ -5,6 +5,9 @@
 B is the operand that vectors run along: a constant one is packed at compile time into
 panels. The epilogue and the prologue of A are the fused ops themselves, asked for their
 value at the tile's coordinates.
+
+Products with constants run on matrix tiles where the processor has them and there are
+rows enough (`TILED_ROWS`), else on vectors.
 """
 
 from __future__ import annotations
@@ -20,10 +23,16 @@ from ix.passes.schedule.index import Index
 from ix.passes.schedule.kernel import Frame, Kernel, KernelCode, Outputs, Packing, build
 from ix.passes.schedule.microkernel.builder import Builder
 from ix.passes.schedule.microkernel.matmul import MatmulPlan, emit_matmul, plan_matmul
-from ix.passes.schedule.packing import panels
+from ix.passes.schedule.microkernel.tile_matmul import (
+    PARTS,
+    TileMatmulPlan,
+    emit_tile_matmul,
+    plan_tile_matmul,
+)
+from ix.passes.schedule.packing import panels, tile_panels
 from ix.passes.schedule.rules.reduce import output_point
 from ix.passes.schedule.structure import kind_of, tensor_operands
-from ix.runtime.sizes import Size, combine, product
+from ix.runtime.sizes import Size, bounds, combine, product
 from ix.target import Target
 
 __all__ = ["GFLOPS", "apply", "finish_outputs", "starts_from_zero"]
@@ -31,8 +40,13 @@ __all__ = ["GFLOPS", "apply", "finish_outputs", "starts_from_zero"]
 REPACK_ROWS = 32
 """From so many rows on, a panel of activations is worth packing in the kernel."""
 
+TILED_ROWS = 16
+"""From so many rows on, a tile is full and each weight is worth its three parts."""
+
 GFLOPS = 60.0
 """Rough speed of one thread, for the size of chunks only."""
+TILED_GFLOPS = 250.0
+"""The same on matrix tiles."""
 
 
 def apply(kernel: Kernel, target: Target) -> KernelCode | None:
@@ -104,13 +118,37 @@ class _Rule:
             and isinstance(sizes[2], int)
             and (rows >= REPACK_ROWS or not self.vector_n)
         )
-        self.plan: MatmulPlan = plan_matmul(
-            target,
-            sizes[0],
-            sizes[1],
-            sizes[2],
-            element_bits=self.element.width,
-            repacked=repacked,
+        self.plan: MatmulPlan | TileMatmulPlan
+        if self._fits_tiles(sizes):
+            a_type, b_type = (
+                str(v.type.element_type) for v in (self.a.value, self.b.value)
+            )
+            assert isinstance(sizes[1], int) and isinstance(sizes[2], int)
+            self.plan = plan_tile_matmul(
+                sizes[0], rows, sizes[1], sizes[2], a=a_type, b=b_type
+            )
+        else:
+            self.plan = plan_matmul(
+                target,
+                sizes[0],
+                sizes[1],
+                sizes[2],
+                element_bits=self.element.width,
+                repacked=repacked,
+            )
+
+    def _fits_tiles(self, sizes: Sequence[Size]) -> bool:
+        """Whether the product runs on matrix tiles; sizes: m, n, k."""
+        if not (self.target.has("amx-bf16") and self.target.has("avx512bf16")):
+            return False
+        return (
+            self.packed is not None
+            and str(self.element) == "f32"
+            and all(
+                str(v.type.element_type) in PARTS for v in (self.a.value, self.b.value)
+            )
+            and self._innermost(self.a) in self.k
+            and bounds(sizes[0], self.kernel.ranges)[0] >= TILED_ROWS
         )
 
     def _loop_sizes(self) -> dict[int, Size]:
@@ -174,27 +212,22 @@ class _Rule:
     # Code.
 
     def code(self) -> KernelCode | None:
-        plan = self.plan
-        if plan.repacked and not isinstance(plan.k, int):
-            return None
-        if not self.vector_n and self.packed is None and not plan.repacked:
-            return None
+        plan, tiled = self.plan, isinstance(self.plan, TileMatmulPlan)
+        if isinstance(plan, MatmulPlan):
+            if plan.repacked and not isinstance(plan.k, int):
+                return None
+            if not self.vector_n and self.packed is None and not plan.repacked:
+                return None
         packings: dict[int, Packing] = {}
         types: dict[int, Any] = {}
         if self.packed is not None:
             number = self.kernel.inputs.index(self.b.value)
-            columns = plan.panel_columns
-            transposed = self.packed == "nk"
-            assert isinstance(plan.k, int) and isinstance(plan.n, int)
-            packings[number] = panels(plan.k, plan.n, columns, transposed=transposed)
-            types[number] = ir.MemRefType.get(
-                [plan.panels, plan.k, columns], self.b.value.type.element_type
-            )
+            packings[number], types[number] = self._packing()
         batch = self._total(self.batch)
         items = combine("mul", batch, plan.items)
         most = self.kernel.most
         flops = 2 * most(batch) * most(plan.m) * most(plan.n) * most(plan.k)
-        weight = flops / GFLOPS
+        weight = flops / (TILED_GFLOPS if tiled else GFLOPS)
         if self.packed is not None:
             # With few rows the time is that of reading the weights, at about 10 GB/s.
             weight = max(weight, self.kernel.bytes_of(self.b.value) / 10)
@@ -211,6 +244,21 @@ class _Rule:
             flops=flops,
             packings=packings,
             packed_types=types,
+        )
+
+    def _packing(self) -> tuple[Packing, Any]:
+        """The layout of B, and its type."""
+        plan, transposed = self.plan, self.packed == "nk"
+        assert isinstance(plan.k, int) and isinstance(plan.n, int)
+        if isinstance(plan, TileMatmulPlan):
+            layout = tile_panels(plan.k, plan.n, plan.parts_b, transposed=transposed)
+            word = ir.IntegerType.get_signless(16)
+            return layout, ir.MemRefType.get(list(plan.packed_shape), word)
+        columns = plan.panel_columns
+        shape = [plan.panels, plan.k, columns]
+        return (
+            panels(plan.k, plan.n, columns, transposed=transposed),
+            ir.MemRefType.get(shape, self.b.value.type.element_type),
         )
 
     def _emit(self, frame: Frame) -> None:
@@ -265,13 +313,32 @@ class _Rule:
         packed = None
         if self.packed is not None:
             packed = frame.inputs[self.kernel.inputs.index(self.b.value)]
+
+        def read_a(i: Any, k: Any) -> Any:
+            return read(self.a, at(i, 0, k), Lanes())
+
+        if isinstance(self.plan, TileMatmulPlan):
+            emit_tile_matmul(
+                b,
+                self.plan,
+                low=low,
+                high=high,
+                read_a=read_a,
+                read_row=lambda i, k, live: read(
+                    self.a, at(i, 0, k, "k"), lanes_of(live)
+                ),
+                finish=finish,
+                packed_b=packed,
+                scratch=frame.scratch,
+            )
+            return
         rows = not self.vector_n and packed is None
         emit_matmul(
             b,
             self.plan,
             low=low,
             high=high,
-            read_a=lambda i, k: read(self.a, at(i, 0, k), Lanes()),
+            read_a=read_a,
             finish=finish,
             packed_b=packed,
             read_b=lambda k, j, live: read(self.b, at(0, j, k, "n"), lanes_of(live)),
