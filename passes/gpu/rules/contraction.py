@@ -147,11 +147,13 @@ class _TileCode:
     def _multiply(self, sums: list[Any]) -> list[Any]:
         """The sums after one step: tile.depth outer products of a thread's elements."""
         chunks = self.tile.depth // WIDTH
-        if not isinstance(self.element, ir.IntegerType):
+        is_long = self.product.windows or isinstance(self.element, ir.IntegerType)
+        if not is_long:
             for chunk in range(chunks):
                 sums = self._outer_products(chunk, sums)
             return sums
-        # Written out, sums of integers are reordered until registers run out.
+        # Written out, sums of integers are reordered, and those of windows overlap with
+        # the places of the next step's elements, until registers run out.
         return carry(
             0,
             chunks,
