@@ -34,6 +34,9 @@ LOWER = (
 CHUNK_NS = 10_000
 """Work of one chunk at least: waking a worker costs a few microseconds."""
 
+SETUP_SHARE = 10
+"""How much longer than its set-up a chunk should take."""
+
 SERIAL_NS = 15_000
 """Kernels shorter than this run on the caller alone."""
 
@@ -87,11 +90,20 @@ def _launcher(code: KernelCode, pointers: int, sizes: int) -> str:
     arguments += [f"i64 %n{n}" for n in range(sizes)]
     arguments += ["i64 %low", "i64 %high"]
     chunks_slot = pointers + sizes
-    per_chunk = max(1, round(CHUNK_NS / max(code.item_ns, 1e-3)))
-    serial = max(1, round(SERIAL_NS / max(code.item_ns, 1e-3)))
+    item_ns = max(code.item_ns, 1e-3)
+    per_chunk = max(1, round(max(CHUNK_NS, SETUP_SHARE * code.setup_ns) / item_ns))
+    serial = max(1, round(SERIAL_NS / item_ns))
+    least, declared = "  %least = add i64 2, 0", ""
+    if code.setup_ns:
+        # Larger chunks would leave threads without one.
+        declared = "declare i64 @ix_pool_threads(ptr)\n"
+        least = f"""  %threads = call i64 @ix_pool_threads(ptr %pool)
+  %worth = udiv i64 {items}, {max(1, round(CHUNK_NS / item_ns))}
+  %busy = call i64 @llvm.umin.i64(i64 %threads, i64 %worth)
+  %least = call i64 @llvm.umax.i64(i64 %busy, i64 2)"""
     return f"""
 declare void @ix_pool_run(ptr, ptr, ptr, i64)
-
+{declared}
 define internal void @IX_SYMBOL.task(ptr %args, i64 %chunk, i64 %slot) {{
 {loads}
 {count}
@@ -115,7 +127,8 @@ define void @IX_SYMBOL(ptr %pool, ptr %args) {{
   br i1 %none, label %done, label %work
 work:
   %split = udiv i64 {items}, {per_chunk}
-  %some = call i64 @llvm.umax.i64(i64 %split, i64 2)
+{least}
+  %some = call i64 @llvm.umax.i64(i64 %split, i64 %least)
   %few = call i64 @llvm.umin.i64(i64 %some, i64 {MAX_CHUNKS})
   %each = call i64 @llvm.umin.i64(i64 %few, i64 {items})
   %short = icmp ule i64 {items}, {serial}

@@ -1,6 +1,7 @@
 """The thread pool that compiled programs run on, itself generated code.
 
     ix_pool_run(pool, task, args, chunks)   task(args, chunk, slot), once for each chunk
+    ix_pool_threads(pool)                   how many threads share the chunks
     ix_pool_worker(worker)                  what each pthread runs
     ix_pool_stop(pool)                      sends the workers home; then join them
 
@@ -243,6 +244,19 @@ end:
   ret void
 }
 
+define i64 @ix_pool_threads(ptr %pool) {
+entry:
+  %no.pool = icmp eq ptr %pool, null
+  br i1 %no.pool, label %one, label %some
+one:
+  ret i64 1
+some:
+  %count.at = getelementptr i8, ptr %pool, i64 152
+  %count = load i64, ptr %count.at
+  %threads = add i64 %count, 1
+  ret i64 %threads
+}
+
 define void @ix_pool_run(ptr %pool, ptr %task, ptr %args, i64 %chunks) {
 entry:
   %no.pool = icmp eq ptr %pool, null
@@ -345,6 +359,10 @@ declare i32 @sched_getcpu()
 """
 
 ALONE = """
+define i64 @ix_pool_threads(ptr %pool) {
+  ret i64 1
+}
+
 define void @ix_pool_run(ptr %pool, ptr %task, ptr %args, i64 %chunks) {
   call void @serial(ptr %task, ptr %args, i64 %chunks)
   ret void

@@ -155,6 +155,7 @@ class KernelCode:
     family: The rule's name.
     items: How many independent pieces the work has.
     item_ns: A guess of the time of one item on one thread, in nanoseconds.
+    setup_ns: A guess of the time that each range of items takes besides.
     scratch_bytes: Private memory of each thread.
     level: LLVM's optimisation level.
     flops: Arithmetic of one launch at the upper bounds.
@@ -171,6 +172,7 @@ class KernelCode:
     flops: int
     packings: dict[int, Packing]
     in_place: bool = False
+    setup_ns: float = 0
 
 
 class Outputs(Protocol):
@@ -273,6 +275,7 @@ def build(
     packings: dict[int, Packing] | None = None,
     packed_types: dict[int, Any] | None = None,
     in_place: bool = False,
+    setup_ns: float = 0,
 ) -> KernelCode:
     """Builds @body around what `emit` emits.
 
@@ -332,6 +335,7 @@ def build(
         flops,
         packings or {},
         in_place,
+        setup_ns,
     )
 
 

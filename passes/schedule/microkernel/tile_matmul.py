@@ -9,13 +9,16 @@ products of two such sums, three are below 2⁻²⁴ |x| |y| and are left out:
 A float16 needs two parts, a bfloat16 one. B is split and packed at compile time, A into
 scratch, a block of rows at a time:
 
-    for a block of rows and a group of panels:      # a work item
+    for a block of rows:
       for a cut of k:
         split A[rows, cut]                          # stays in the level-2 cache
         for panel:                                  # 32 columns of B
           for 32 rows:
             acc += Σ over p + q ≤ 2 of Ap · Bq      # four tiles of 16 x 16
       finish(acc)
+
+A work item is one panel of one block of rows. A range of them splits each block once:
+ranges are made long for it.
 
 Tiles know no values below 2⁻¹²⁶ (they are taken for 0), and make NaN of products that
 contain infinities and parts of 0. So 32 rows whose sum is not finite are computed once
@@ -58,10 +61,11 @@ PAIR_ROWS = 2 * TILE_ROWS
 BLOCK_ROWS = 128
 CUT_CHUNKS = 32
 """Depth of a cut in tiles: with it, the parts of a block take 786 KB."""
-GROUPS = (16, 12, 8, 6)
-"""Panels of a work item. Splitting A costs as much as half a panel's products."""
-ITEMS = 8
-"""Work items that there should be, to keep threads busy."""
+CUT_PANELS = 16
+"""Panels whose sums are in scratch between cuts: with 128 rows, 262 KB."""
+
+SPLIT_NS = 0.3
+"""Time to cut an element of A into parts."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,6 @@ class TileMatmulPlan:
         m, n, k: Sizes in elements.
         parts_a, parts_b: bfloat16 parts of an element of A and of B.
         block_rows: Rows of a work item, a multiple of 32.
-        group: Panels of a work item.
         cut: Tiles along k whose parts of A are in scratch at a time.
     """
 
@@ -82,7 +85,6 @@ class TileMatmulPlan:
     parts_a: int
     parts_b: int
     block_rows: int
-    group: int
     cut: int
 
     @property
@@ -95,17 +97,18 @@ class TileMatmulPlan:
         return -(-self.k // TILE_DEPTH)
 
     @property
-    def groups(self) -> int:
-        return -(-self.panels // self.group)
-
-    @property
     def blocks(self) -> Size:
         return ceil_div(self.m, self.block_rows)
 
     @property
     def items(self) -> Size:
         """The number of work items."""
-        return combine("mul", self.blocks, self.groups)
+        return combine("mul", self.blocks, self.panels)
+
+    @property
+    def split_ns(self) -> float:
+        """A guess of the time to split the rows of a block."""
+        return self.block_rows * self.k * SPLIT_NS
 
     @property
     def is_cut(self) -> bool:
@@ -125,9 +128,9 @@ class TileMatmulPlan:
 
     @property
     def sums_shape(self) -> tuple[int, ...]:
-        """The scratch of the sums: panel of the group, row, column."""
+        """The scratch of the sums: panel, row, column."""
         if self.is_cut:
-            return (self.group, self.block_rows, PANEL_COLUMNS)
+            return (min(CUT_PANELS, self.panels), self.block_rows, PANEL_COLUMNS)
         return (1, PAIR_ROWS, PANEL_COLUMNS)
 
     @property
@@ -163,15 +166,12 @@ def plan_tile_matmul(
         most_rows: The upper bound of m.
         a, b: Element types of A and B, of those in PARTS.
     """
-    chunks, panels = -(-k // TILE_DEPTH), -(-n // PANEL_COLUMNS)
+    chunks = -(-k // TILE_DEPTH)
     cuts = -(-chunks // CUT_CHUNKS)
-    cut = -(-chunks // cuts)
-    rows, group = min(BLOCK_ROWS, -(-most_rows // PAIR_ROWS) * PAIR_ROWS), panels
-    choices = [(r, g) for r in (rows, PAIR_ROWS * 2) for g in GROUPS if r <= rows]
-    for rows, group in choices:
-        if -(-most_rows // rows) * -(-panels // group) >= ITEMS:
-            break
-    return TileMatmulPlan(m, n, k, PARTS[a], PARTS[b], rows, min(group, panels), cut)
+    pairs = -(-most_rows // PAIR_ROWS)
+    blocks = -(-pairs * PAIR_ROWS // BLOCK_ROWS)
+    rows = -(-pairs // blocks) * PAIR_ROWS
+    return TileMatmulPlan(m, n, k, PARTS[a], PARTS[b], rows, -(-chunks // cuts))
 
 
 def emit_tile_matmul(
@@ -203,7 +203,7 @@ def emit_tile_matmul(
     """
     kernel = _Kernel(b, plan, read_a, read_row, finish, packed_b, scratch)
     kernel.tiles.configure()
-    b.segments(low, high, plan.groups, kernel.block, b.size(plan.blocks))
+    b.segments(low, high, plan.panels, kernel.block, b.size(plan.blocks))
     kernel.tiles.release()
 
 
@@ -231,30 +231,31 @@ class _Kernel:
         self.sums = memref.view(sums, scratch, b.index(plan.split_bytes), [])
 
     def block(self, index: Index, first: Index, last: Index) -> None:
-        """Computes the groups first … last of a block of rows."""
+        """Computes the panels first … last of a block of rows."""
         b, plan = self.b, self.plan
         row = b.mul(index, plan.block_rows)
         end = b.min(b.add(row, plan.block_rows), self.m)
+
+        def some(start: Index) -> None:
+            self.cuts(row, end, start, b.min(b.add(start, CUT_PANELS), last))
+
         if plan.is_cut:
-            # The sums of one group fit into the scratch.
-            b.loop(first, last, 1, lambda g: self.cuts(row, end, g, b.add(g, 1)))
+            b.loop(first, last, CUT_PANELS, some)
         else:
             self.cuts(row, end, first, last)
 
     def cuts(self, row: Index, end: Index, first: Index, last: Index) -> None:
-        """Computes groups of panels, one cut of k after the other."""
+        """Computes panels, one cut of k after the other."""
         b, plan = self.b, self.plan
-        start = b.mul(first, plan.group)
-        stop = b.min(b.mul(last, plan.group), plan.panels)
 
         def cut(chunk: Index) -> None:
             count = b.min(plan.cut, b.sub(plan.chunks, chunk))
             self.split(row, end, chunk, count)
             b.loop(
-                start,
-                stop,
+                first,
+                last,
                 1,
-                lambda p: self.panel(p, b.sub(p, start), row, end, chunk, count),
+                lambda p: self.panel(p, b.sub(p, first), row, end, chunk, count),
             )
 
         b.loop(0, plan.chunks, plan.cut, cut)
@@ -380,7 +381,7 @@ class _Kernel:
         b.when(more, lambda: None, finish)
 
     def _sums_at(self, number: Index, first: Index) -> Index:
-        """The address of the sums of a panel of the group, from row `first` on."""
+        """The address of the sums of a panel, from row `first` on."""
         b, plan = self.b, self.plan
         base = self.tiles.base(self.sums)
         if not plan.is_cut:

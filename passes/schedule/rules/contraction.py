@@ -244,6 +244,7 @@ class _Rule:
             flops=flops,
             packings=packings,
             packed_types=types,
+            setup_ns=plan.split_ns if isinstance(plan, TileMatmulPlan) else 0,
         )
 
     def _packing(self) -> tuple[Packing, Any]:

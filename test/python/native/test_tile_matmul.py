@@ -196,7 +196,7 @@ def test_parts_sum_up_to_the_weights(
 
 @pytest.mark.parametrize("parts", list(itertools.product((1, 2, 3), repeat=2)), ids=str)
 def test_products_leave_out_what_is_small(parts: tuple[int, int]) -> None:
-    plan = TileMatmulPlan(32, 32, 32, *parts, block_rows=32, group=1, cut=1)
+    plan = TileMatmulPlan(32, 32, 32, *parts, block_rows=32, cut=1)
     want = {(p, q) for p in range(parts[0]) for q in range(parts[1]) if p + q <= 2}
     assert len(plan.products) == len(want) and set(plan.products) == want
     shared = [
@@ -210,5 +210,5 @@ def test_products_leave_out_what_is_small(parts: tuple[int, int]) -> None:
 def test_plan_keeps_the_scratch_in_a_cache(m: int, k: int) -> None:
     plan = plan_tile_matmul(m, m, 4096, k, a="f32", b="f32")
     assert plan.scratch_bytes <= 1 << 20
-    assert -(-m // plan.block_rows) * plan.groups == plan.items
+    assert -(-m // plan.block_rows) * plan.panels == plan.items
     assert plan.is_cut == (k > 1024)
