@@ -38,13 +38,19 @@ class Assembled:
 
 
 def assembled(
-    symbol: str, ptx: str, threads: int, target: Target, cached: ObjectCache
+    symbol: str,
+    ptx: str,
+    threads: int,
+    dynamic_shared_bytes: int,
+    target: Target,
+    cached: ObjectCache,
 ) -> Assembled:
     """Assembles a kernel, or looks it up.
 
     Args:
         symbol: The kernel's name in the PTX.
         threads: Threads of a block.
+        dynamic_shared_bytes: Shared memory of a block that a launch asks for.
         cached: Looks machine code up, or makes it.
 
     Raises:
@@ -53,23 +59,28 @@ def assembled(
     tool = find_tool("ptxas")
     if tool is None:
         return Assembled()
-    parts = (ptx, target.name, str(threads), "cubin", version(tool))
+    launch = f"{threads},{dynamic_shared_bytes}"
+    parts = (ptx, target.name, launch, "cubin", version(tool))
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
-    return _unpacked(cached(digest, lambda: _packed(symbol, ptx, threads, target)))
+    return _unpacked(
+        cached(
+            digest, lambda: _packed(symbol, ptx, threads, dynamic_shared_bytes, target)
+        )
+    )
 
 
-def _packed(symbol: str, ptx: str, threads: int, target: Target) -> bytes:
+def _packed(
+    symbol: str, ptx: str, threads: int, dynamic_shared_bytes: int, target: Target
+) -> bytes:
     """The figures as JSON, then the machine code."""
     done = assemble(ptx, target.name)
     used = done.kernels[symbol]
+    shared = used.shared_bytes + dynamic_shared_bytes
     resident = occupancy(
-        target.name,
-        threads=threads,
-        registers=used.registers,
-        shared_bytes=used.shared_bytes,
+        target.name, threads=threads, registers=used.registers, shared_bytes=shared
     )
     figures = Assembled(
-        b"", used.registers, used.spill_bytes, used.shared_bytes, resident.fraction
+        b"", used.registers, used.spill_bytes, shared, resident.fraction
     )
     data = asdict(figures)
     del data["cubin"]

@@ -57,7 +57,7 @@ class _Kernels:
         kernel = Kernel(self.functions[name])
         code = gpu_code(self.functions, name, self.target)
         (holder,) = gpu_modules_of(code.module)
-        shared = shared_bytes(holder)
+        shared = shared_bytes(holder) + code.dynamic_shared_bytes
         lower_gpu_modules(code.module)
         symbol, text = named_kernel(holder)
         entry = PlanKernel(
@@ -71,6 +71,7 @@ class _Kernels:
             code.threads,
             types_of(kernel),
             shared_bytes=shared,
+            dynamic_shared_bytes=code.dynamic_shared_bytes,
         )
         return _Compiled(code.packings, code.in_place, entry, text)
 
@@ -110,7 +111,14 @@ def compile_gpu(
         code = cached(ptx_digest(text, target), lambda t=text: _ptx(t, target))
         made = Assembled()
         if machine_code:
-            made = assembled(entry.symbol, code.decode(), entry.threads, target, cached)
+            made = assembled(
+                entry.symbol,
+                code.decode(),
+                entry.threads,
+                entry.dynamic_shared_bytes,
+                target,
+                cached,
+            )
         objects[entry.symbol] = code, made.cubin
         entries[callee] = replace(
             entry,

@@ -91,7 +91,10 @@ def gpu_code(functions: dict[str, Any], name: str, target: Target) -> GpuCode:
     attributes = holder.operation.attributes
     with holder.context:
         attributes["ix.family"] = ir.StringAttr.get(code.family)
-        attributes["ix.launch"] = ir.StringAttr.get(f"{code.blocks}|{code.threads}")
+        launch = f"{code.blocks}|{code.threads}"
+        if code.dynamic_shared_bytes:
+            launch += f"|{code.dynamic_shared_bytes}"
+        attributes["ix.launch"] = ir.StringAttr.get(launch)
     return code
 
 
@@ -141,4 +144,14 @@ def _launch(code: GpuCode, name: str, buffers: list[Any], sizes: list[Any]) -> N
     threads = arith.constant(index, code.threads)
     i64 = ir.IntegerType.get_signless(64)
     operands = [*buffers, *[arith.index_cast(i64, size) for size in sizes]]
-    gpu.LaunchFuncOp([name, KERNEL], (blocks, one, one), (threads, one, one), operands)
+    shared = None
+    if code.dynamic_shared_bytes:
+        i32 = ir.IntegerType.get_signless(32)
+        shared = arith.constant(i32, code.dynamic_shared_bytes)
+    gpu.LaunchFuncOp(
+        [name, KERNEL],
+        (blocks, one, one),
+        (threads, one, one),
+        operands,
+        dynamic_shared_memory_size=shared,
+    )

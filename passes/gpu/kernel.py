@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ix.mlir import arith, gpu, ir, memref
+from ix.mlir import DYNAMIC, arith, gpu, ir, memref
 from ix.passes.schedule import storage
 from ix.passes.schedule.elemental import Elemental
 from ix.passes.schedule.kernel import (
@@ -26,14 +26,17 @@ from ix.passes.schedule.kernel import (
     buffer_of,
 )
 from ix.runtime.sizes import Size, product
+from ix.target import Target
 
 __all__ = [
     "KERNELS",
+    "STATIC_SHARED",
     "GpuCode",
     "GpuFrame",
     "build_kernel",
     "index_bits",
     "open_kernel",
+    "shared_room",
 ]
 
 KERNELS = "kernels"
@@ -44,6 +47,13 @@ KERNEL = "kernel"
 
 SMALL_BLOCK = 64
 """Threads of blocks of which a multiprocessor may not hold many: 32 of its warps."""
+
+SMALL_ARRAYS = 4 << 10
+"""Bytes of shared memory that are left for partial results."""
+
+STATIC_SHARED = 48 << 10
+"""Bytes of shared memory that arrays declared in a kernel have at most.
+Source: CUDA Programming Guide, "Shared Memory" of each compute capability."""
 
 ALIGNMENT = 16
 """Every buffer starts at a multiple of so many bytes: the widest access of a thread."""
@@ -58,6 +68,7 @@ class GpuCode:
     blocks: Blocks of the grid.
     threads: Threads of a block.
     scratch_bytes: Global memory that all blocks together need beside the buffers.
+    dynamic_shared_bytes: Shared memory of a block beside the arrays that are declared.
     flops: Arithmetic of one launch at the upper bounds.
     packings: Layouts of constant inputs, by their number.
     in_place: The one output may lie where an input of its size lay.
@@ -68,6 +79,7 @@ class GpuCode:
     blocks: Size
     threads: int
     scratch_bytes: int = 0
+    dynamic_shared_bytes: int = 0
     flops: int = 0
     packings: dict[int, Packing] = field(default_factory=dict)
     in_place: bool = False
@@ -164,6 +176,20 @@ class GpuFrame:
             )
         return memref.get_global(kind, name)
 
+    def dynamic_shared(self, offset: int, shape: Sequence[int], element: Any) -> Any:
+        """An array in the shared memory that a launch asks for, from a byte on."""
+        space = ir.Attribute.parse("#gpu.address_space<workgroup>")
+        kind = ir.MemRefType.get(list(shape), element, memory_space=space)
+        byte = ir.IntegerType.get_signless(8)
+        whole = ir.MemRefType.get([DYNAMIC], byte, memory_space=space)
+        memory = gpu.dynamic_shared_memory(whole)
+        return memref.view(kind, memory, self.math.value(offset), [])
+
+
+def shared_room(target: Target) -> int:
+    """Bytes of shared memory that one block can ask for, beside small arrays."""
+    return target.shared_bytes - SMALL_ARRAYS
+
 
 def index_bits(kernel: Kernel, *counts: Size) -> int:
     """32 where every index of the kernel fits, positions in a tensor included."""
@@ -246,6 +272,7 @@ def build_kernel(
     threads: int,
     lanes: int = 1,
     scratch_bytes: int = 0,
+    dynamic_shared_bytes: int = 0,
     flops: int = 0,
     in_place: bool = False,
 ) -> GpuCode:
@@ -253,6 +280,7 @@ def build_kernel(
 
     Args:
         lanes: Elements of the vectors that a thread loads and stores.
+        dynamic_shared_bytes: What `GpuFrame.dynamic_shared` may use.
     """
     with kernel.location:
         bits = index_bits(kernel, blocks)
@@ -269,7 +297,14 @@ def build_kernel(
             emit(frame)
             gpu.ReturnOp([])
     return GpuCode(
-        module, family, blocks, threads, scratch_bytes, flops, in_place=in_place
+        module,
+        family,
+        blocks,
+        threads,
+        scratch_bytes,
+        dynamic_shared_bytes,
+        flops,
+        in_place=in_place,
     )
 
 

@@ -15,9 +15,12 @@ from ix.passes.gpu.kernel import GpuFrame
 from ix.passes.schedule.body import is_vector
 from ix.passes.schedule.reduction import Combiner
 
-__all__ = ["WARP", "Threads", "across_lanes", "shuffle_from", "shuffle_xor"]
+__all__ = ["WARP", "Join", "Threads", "across_lanes", "shuffle_from", "shuffle_xor"]
 
 WARP = 32
+
+Join = Callable[[list[Any], list[Any]], list[Any]]
+"""Combines what two threads have."""
 
 
 def across_lanes(combine: Combiner, value: Any) -> Any:
@@ -50,44 +53,78 @@ class Threads:
 
     def reduce(self, combine: Combiner, value: Any) -> Any:
         """`value` of all threads combined, in each of them."""
+        return self.join(lambda one, other: [combine(*one, *other)], [value])[0]
+
+    def join(self, combine: Join, values: list[Any]) -> list[Any]:
+        """As `reduce`, for values that only together can be combined."""
         step = 1
         while step < min(self.count, WARP):
-            value = combine(value, shuffle_xor(value, step))
+            values = combine(values, [shuffle_xor(v, step) for v in values])
             step *= 2
         if self.count > WARP:
-            value = self._across_warps(combine, value)
-        return value
+            values = self._across_warps(combine, values)
+        return values
 
-    def _across_warps(self, combine: Combiner, value: Any) -> Any:
+    def _across_warps(self, combine: Join, values: list[Any]) -> list[Any]:
         frame, warps = self.frame, self.count // WARP
         math = frame.math
-        kind = value.type
-        stored = ir.IntegerType.get_signless(8) if str(kind) == "i1" else kind
-        # An array of its own for each reduction: nobody waits for readers.
-        array = frame.shared(f"partial_{self._arrays}", [self.rows * warps], stored)
-        self._arrays += 1
+        arrays = [self._array(value.type, warps) for value in values]
         lane = math.compute("mod", frame.thread, WARP)
         warp = math.compute("div", frame.thread, WARP)
         row = math.compute("mul", math.compute("div", frame.thread, self.count), warps)
         first = arith.cmpi(arith.CmpIPredicate.eq, math.value(lane), math.value(0))
         branch = scf.IfOp(first)
         with ir.InsertionPoint(branch.then_block):
-            kept = value if stored == kind else arith.extui(stored, value)
-            memref.store(kept, array, [math.value(warp)])
+            for value, array in zip(values, arrays, strict=True):
+                kind = array.type.element_type
+                kept = value if kind == value.type else arith.extui(kind, value)
+                memref.store(kept, array, [math.value(warp)])
             scf.YieldOp([])
         gpu.BarrierOp()
         if self.rows == 1:
             row = 0
         places = [math.value(math.compute("add", row, n)) for n in range(warps)]
-        parts = [memref.load(array, [place]) for place in places]
-        if stored != kind:
-            parts = [arith.trunci(kind, part) for part in parts]
+        if len(values) > 1:
+            return self._by_shuffles(combine, values, arrays, row, warps)
+        parts = [
+            [_loaded(array, place, value.type)]
+            for place in places
+            for value, array in zip(values, arrays, strict=True)
+        ]
         while len(parts) > 1:
             pairs = [
                 combine(parts[i], parts[i + 1]) for i in range(0, len(parts) - 1, 2)
             ]
             parts = pairs + parts[len(parts) & ~1 :]
         return parts[0]
+
+    def _by_shuffles(
+        self, combine: Join, values: list[Any], arrays: list[Any], row: Any, warps: int
+    ) -> list[Any]:
+        """Each lane reads what one warp left: combining several values takes long."""
+        math = self.frame.math
+        place = math.compute("add", row, math.compute("mod", self.frame.thread, warps))
+        parts = [
+            _loaded(array, math.value(place), value.type)
+            for value, array in zip(values, arrays, strict=True)
+        ]
+        step = 1
+        while step < warps:
+            parts = combine(parts, [shuffle_xor(v, step) for v in parts])
+            step *= 2
+        return parts
+
+    def _array(self, kind: Any, warps: int) -> Any:
+        """An array of its own for each reduction: nobody waits for readers."""
+        stored = ir.IntegerType.get_signless(8) if str(kind) == "i1" else kind
+        self._arrays += 1
+        shape = [self.rows * warps]
+        return self.frame.shared(f"partial_{self._arrays - 1}", shape, stored)
+
+
+def _loaded(array: Any, place: Any, kind: Any) -> Any:
+    found = memref.load(array, [place])
+    return found if found.type == kind else arith.trunci(kind, found)
 
 
 def shuffle_xor(value: Any, mask: int) -> Any:

@@ -60,7 +60,7 @@ def threads_of(kernel: Kernel, code: KernelCode) -> GpuCode:
         blocks,
         threads,
         scratch,
-        code.flops,
+        flops=code.flops,
         in_place=code.in_place,
     )
 

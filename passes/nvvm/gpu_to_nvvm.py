@@ -64,6 +64,7 @@ def lower_gpu_modules(module: Any) -> None:
         define_far_functions(holder)
         _call_intrinsics(holder)
         _run(f"gpu.module({pipeline(_index_bits(holder))})", holder)
+        _declare_dynamic_arrays(holder)
     own = module.operation.location
     module.operation.location = _line(0)  # names the file
     _run(f"builtin.module({_DEBUG_LINES})", module)
@@ -91,6 +92,19 @@ def _run(passes: str, op: Any) -> None:
         raise CompileError(
             op, f"needs to be lowered to NVVM, but an upstream pass refuses it: {error}"
         ) from error
+
+
+def _declare_dynamic_arrays(holder: Any) -> None:
+    """Arrays without a size begin behind the others: a launch says how much there is.
+
+    Upstream defines them, and a definition of no bytes would take a place of its own.
+    """
+    external = ir.Attribute.parse("#llvm.linkage<external>")
+    for op in holder.operation.regions[0].blocks[0].operations:
+        if op.operation.name == "llvm.mlir.global":
+            kind = str(op.operation.attributes["global_type"])
+            if kind.startswith("!llvm.array<0 x"):
+                op.operation.attributes["linkage"] = external
 
 
 def _index_bits(holder: Any) -> int:

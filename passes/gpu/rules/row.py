@@ -5,23 +5,30 @@
                      for c:  y[row, (c · T + t) · V …] = …
 
 The loop over c is written out, so that everything a sweep computes stays in registers
-for the next: rows of up to `REGISTER_ELEMENTS` a thread are read once. Longer ones are
-read again by every sweep. A short row takes a part of a warp, others a block.
+for the next: rows of up to twice `REGISTER_ELEMENTS` a thread are read once. Of longer
+ones a part stays in registers, and as much as there is room for in shared memory
+(`kept_row.py`). What is beyond is read again by each sweep; two reductions that depend
+on each other then share one where that is possible (`online.py`). A short row takes a
+part of a warp, others a block.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ix.mlir import arith, ir, scf
+from ix.passes.gpu.kept_row import KeptRow, element_bytes, kept_values
 from ix.passes.gpu.kernel import (
     ALIGNMENT,
     GpuCode,
     GpuFrame,
     build_kernel,
     element_bits,
+    shared_room,
 )
+from ix.passes.gpu.online import OnlinePair, Point, online_pair
 from ix.passes.gpu.reduce_threads import WARP, Threads, across_lanes
 from ix.passes.schedule.body import widen
 from ix.passes.schedule.elemental import Lanes
@@ -43,6 +50,11 @@ __all__ = ["RowCode", "RowShape", "apply", "row_of", "row_width"]
 REGISTER_ELEMENTS = 16
 """Elements of a row that a thread keeps in registers, for each tensor of the kernel."""
 
+REGISTER_BITS = 32
+
+TILE_ELEMENTS = 4
+"""Elements that an online pair takes at once at least."""
+
 MAX_THREADS = 1024
 BLOCK = 128
 """Threads of a block that works on several rows."""
@@ -54,7 +66,7 @@ def apply(kernel: Kernel, target: Target) -> GpuCode | None:
     if row is None:
         return None
     width = row_width(kernel, row)
-    return _code(kernel, row, width) or _code(kernel, row, 1)
+    return _code(kernel, row, width, target) or _code(kernel, row, 1, target)
 
 
 def row_of(kernel: Kernel, target: Target) -> Row | None:
@@ -70,22 +82,26 @@ def row_of(kernel: Kernel, target: Target) -> Row | None:
 
 def row_width(kernel: Kernel, row: Row) -> int:
     """Elements of the widest vector that a row is a whole number of."""
-    bits = max(element_bits(v) for v in [*kernel.inputs, *kernel.outputs])
-    width = 8 * ALIGNMENT // bits
+    width = 8 * ALIGNMENT // _widest_bits(kernel)
     last = row.domain[-1]
     whole = isinstance(last, int) and last > 0 and last % width == 0
     return width if whole else 1
 
 
-def _code(kernel: Kernel, row: Row, width: int) -> GpuCode | None:
+def _widest_bits(kernel: Kernel) -> int:
+    return max(element_bits(v) for v in [*kernel.inputs, *kernel.outputs])
+
+
+def _code(kernel: Kernel, row: Row, width: int, target: Target) -> GpuCode | None:
     """The kernel, or None where its vectors would fall into single accesses."""
-    shape = RowShape.of(kernel, row, width)
+    kept = kept_values(kernel, row)
+    shape = RowShape.of(kernel, row, width, kept=kept, room=shared_room(target))
     rows = product(row.domain[: row.rows])
     frames: list[GpuFrame] = []
 
     def emit(frame: GpuFrame) -> None:
         frames.append(frame)
-        RowCode(kernel, row, shape, frame).emit()
+        RowCode(kernel, row, shape, frame, kept if shape.shared else ()).emit()
 
     elements = kernel.most(product(row.domain))
     code = build_kernel(
@@ -95,6 +111,7 @@ def _code(kernel: Kernel, row: Row, width: int) -> GpuCode | None:
         blocks=combine("div", combine("add", rows, shape.rows - 1), shape.rows),
         threads=shape.threads * shape.rows,
         lanes=width,
+        dynamic_shared_bytes=shape.shared_vectors * width * element_bytes(kept),
         flops=elements * sum(arithmetic(op) for op in kernel.ops),
     )
     return code if width == 1 or not frames[0].elemental.split else None
@@ -106,18 +123,43 @@ class RowShape:
 
     threads: Threads of one row.
     rows: Rows of a block.
-    steps: Vectors of each thread; 0 where the sweep is a loop.
+    steps: Vectors of each thread that stay in registers.
     width: Elements of a vector.
+    shared: Further vectors of each thread, which stay in shared memory.
+    more: Whether vectors are left that each sweep reads again.
     """
 
     threads: int
     rows: int
     steps: int
     width: int
+    shared: int = 0
+    more: bool = False
+
+    @property
+    def shared_vectors(self) -> int:
+        """Vectors that a block keeps in shared memory."""
+        return self.shared * self.threads
+
+    @property
+    def tile(self) -> int:
+        """Vectors that an online pair takes at once."""
+        return max(TILE_ELEMENTS // self.width, 1)
 
     @staticmethod
-    def of(kernel: Kernel, row: Row, width: int, block: int | None = None) -> RowShape:
-        """The shape for a kernel of its own, or for a block of so many threads."""
+    def of(
+        kernel: Kernel,
+        row: Row,
+        width: int,
+        block: int | None = None,
+        kept: Sequence[Any] = (),
+        room: int = 0,
+    ) -> RowShape:
+        """The shape for a kernel of its own, or for a block of so many threads.
+
+        Args:
+            kept: Values that are worth keeping; room: Bytes of shared memory for them.
+        """
         vectors = -(-kernel.most(product(row.domain[row.rows :])) // width)
         each = REGISTER_ELEMENTS // width
         threads = 4
@@ -126,17 +168,35 @@ class RowShape:
         most = block or MAX_THREADS
         while threads < most and threads * max(each, 1) < vectors:
             threads *= 2
+        rows = max((block or BLOCK) // threads, 1)
         steps = -(-vectors // threads)
-        if steps > max(2 * each, 1):
-            steps = 0
-        return RowShape(threads, max((block or BLOCK) // threads, 1), steps, width)
+        words = -(-_widest_bits(kernel) // REGISTER_BITS)
+        if steps <= max(2 * each // words, 1):
+            return RowShape(threads, rows, steps, width)
+        if not kept or not room:
+            return RowShape(threads, rows, 0, width, more=True)
+        size = element_bytes(kept)
+        # Half the threads have twice the registers, for elements of twice the size.
+        wide = 8 * size > REGISTER_BITS
+        threads = threads // 2 if wide else threads
+        left = -(-vectors // threads) - each
+        most = room // (threads * width * size)
+        if left <= most:
+            return RowShape(threads, rows, each, width, left)
+        most -= most % TILE_ELEMENTS
+        return RowShape(threads, rows, each, width, most, more=True)
 
 
 class RowCode:
     """Emits the code of one thread."""
 
     def __init__(
-        self, kernel: Kernel, row: Row, shape: RowShape, frame: GpuFrame
+        self,
+        kernel: Kernel,
+        row: Row,
+        shape: RowShape,
+        frame: GpuFrame,
+        kept: Sequence[Any] = (),
     ) -> None:
         self.kernel, self.row, self.shape, self.frame = kernel, row, shape, frame
         self.elemental, self.math = frame.elemental, frame.math
@@ -148,6 +208,7 @@ class RowCode:
         self.length = self.elemental.base(product(row.domain[row.rows :]))
         self.lanes = Lanes(shape.width, shape.width)
         self.start: Any = 0
+        self.kept = KeptRow(frame, kept, shape.shared, shape.threads, shape.width)
 
     def emit(self) -> None:
         """The rows of the block of a kernel of its own."""
@@ -172,11 +233,7 @@ class RowCode:
             number = math.compute("min", number, math.compute("sub", rows, 1))
         sizes = [self.elemental.base(s) for s in row.domain[: row.rows]]
         outer = math.delinearize(Index(number), sizes)
-        for reductions, row_ops in row.phases:
-            if reductions:
-                self._reduce(outer, reductions)
-            for op in row_ops:
-                self._row_value(outer, op)
+        self._reduce_all(outer)
         if exists is None:
             self._write(outer)
             return
@@ -219,32 +276,103 @@ class RowCode:
             return [*outer, index]
         return [*outer, *self.math.delinearize(index, self.inner)]
 
-    def _sweep(self, body: Any, carried: list[Any]) -> list[Any]:
-        """body(step, values) → values, for each vector of the thread."""
-        if self.shape.steps:
-            for step in range(self.shape.steps):
-                carried = body(step, carried)
-            return carried
-        math = self.math
-        stride = self.shape.threads * self.shape.width
-        steps = math.compute("add", self.length, stride - 1)
-        steps = math.compute("div", steps, stride)
-        return carry(
-            0, steps, 1, lambda i, *v: body(i, list(v)), carried, self.elemental
-        )
+    def _sweep(
+        self, outer: list[Index], body: Any, carried: list[Any], tile: int = 1
+    ) -> list[Any]:
+        """body(points, values) → values, for the thread's vectors, `tile` at a time."""
+        shape, math = self.shape, self.math
+        for step in range(0, shape.steps, tile):
+            steps = range(step, min(step + tile, shape.steps))
+            carried = body([self._at_step(outer, s) for s in steps], carried)
+        stride = shape.threads * shape.width
+        end = math.compute("add", self.length, stride - 1)
+        end = math.compute("div", end, stride)
+        first = shape.steps
+        if shape.shared:
+            last = first + shape.shared
+            stop = end if not shape.more else math.compute("min", end, last)
+            carried = self._loop(outer, body, carried, tile, (first, stop), True)
+            first = last
+        if shape.more:
+            carried = self._loop(outer, body, carried, tile, (first, end), False)
+        self.kept.end_sweep()
+        return carried
 
-    def _reduce(self, outer: list[Index], ops: list[Any]) -> None:
-        """One sweep for several reductions; binds their results."""
-        self._bind(ops, self._totals(outer, ops))
+    def _loop(
+        self,
+        outer: list[Index],
+        body: Any,
+        carried: list[Any],
+        tile: int,
+        bounds_: tuple[Any, Any],
+        kept: bool,
+    ) -> list[Any]:
+        """The part of a sweep that is not written out."""
+        low, high = bounds_
+
+        def some(step: Any, *values: Any) -> list[Any]:
+            points = []
+            for number in range(tile):
+                at = self.math.compute("add", step, number)
+                point = self._at_step(outer, at)
+                if kept:
+                    place = self.math.compute("sub", at, self.shape.steps)
+                    self.kept.at(place, point[0])
+                points.append(point)
+            found: list[Any] = body(points, list(values))
+            self.kept.at(None, [])
+            return found
+
+        return carry(low, high, tile, some, carried, self.elemental)
+
+    def _at_step(self, outer: list[Index], step: Any) -> Point:
+        at, inside = self._position(step)
+        return self._point(outer, at), inside
+
+    def _reduce_all(self, outer: list[Index]) -> None:
+        """All phases; binds what they compute."""
+        phases = list(self.row.phases)
+        while phases:
+            ops, row_ops = phases.pop(0)
+            pair = self._pair(ops, phases[0][0]) if phases else None
+            if pair is not None:
+                self._reduce_pair(outer, pair, row_ops)
+                ops, row_ops = [], phases.pop(0)[1]
+            if ops:
+                self._bind(ops, self._totals(outer, ops))
+            for op in row_ops:
+                self._row_value(outer, op)
+
+    def _pair(self, ops: list[Any], following: list[Any]) -> OnlinePair | None:
+        """Two phases as one, where the row would be read from memory for each."""
+        if not self.shape.more or len(ops) != 1 or len(following) != 1:
+            return None
+        rows = self.row.rows
+        return online_pair(*ops, *following, rows, self.elemental, self.lanes)
+
+    def _reduce_pair(
+        self, outer: list[Index], pair: OnlinePair, row_ops: list[Any]
+    ) -> None:
+        """One sweep for two phases; row_ops: what the first one's result is for."""
+
+        def body(points: list[Point], state: list[Any]) -> list[Any]:
+            return pair.update(state, points)
+
+        state = self._sweep(outer, body, pair.start(), self.shape.tile)
+        state = self.threads.join(pair.join, pair.across(state))
+        self._bind([pair.first], [pair.total_of_first(state)])
+        for op in row_ops:
+            self._row_value(outer, op)
+        dims = [*outer, *[Index(0)] * len(self.inner)]
+        self._bind([pair.second], [pair.total_of_second(state, dims)])
 
     def _totals(self, outer: list[Index], ops: list[Any]) -> list[Any]:
         """What each op makes of the row, in every thread; without its initial value."""
         elemental, lanes = self.elemental, self.lanes
         start = self._neutral(ops, lanes.count)
 
-        def body(step: Any, running: list[Any]) -> list[Any]:
-            at, inside = self._position(step)
-            dims = self._point(outer, at)
+        def body(points: list[Point], running: list[Any]) -> list[Any]:
+            ((dims, inside),) = points
             found = [
                 accumulate(op, elemental, dims, lanes, [value])[0]
                 for op, value in zip(ops, running, strict=True)
@@ -256,7 +384,7 @@ class RowCode:
                 for new, old in zip(found, running, strict=True)
             ]
 
-        return self._across(ops, self._sweep(body, start))
+        return self._across(ops, self._sweep(outer, body, start))
 
     def _neutral(self, ops: list[Any], lanes: int) -> list[Any]:
         """What each op's running value starts from, in every lane."""
@@ -307,11 +435,10 @@ class RowCode:
                     self._store(value, buffer, at, Lanes())
                 scf.YieldOp([])
         if whole:
-            self._sweep(lambda step, _: self._write_step(outer, whole, step), [])
+            self._sweep(outer, lambda points, _: self._write_step(points, whole), [])
 
-    def _write_step(self, outer: list[Index], whole: list[Any], step: Any) -> list[Any]:
-        at, inside = self._position(step)
-        dims = self._point(outer, at)
+    def _write_step(self, points: list[Point], whole: list[Any]) -> list[Any]:
+        ((dims, inside),) = points
         if inside is None:
             for value, buffer in whole:
                 self._store(value, buffer, dims, self.lanes)

@@ -98,13 +98,14 @@ def _figures(
     reads = len(launch.reads)
     launches = counted["launches"]
     resources, mix = _assembled(kernel, ptx.decode(), target, options)
+    shared = resources.shared_bytes + kernel.dynamic_shared_bytes
     resident = 0.0
     if resources.registers:
         resident = occupancy(
             target,
             threads=kernel.threads,
             registers=resources.registers,
-            shared_bytes=resources.shared_bytes,
+            shared_bytes=shared,
         ).fraction
     return KernelFigures(
         Signature(kernel.family, launch.ops, kernel.types),
@@ -124,7 +125,7 @@ def _figures(
         flops=counted["flops"],
         registers=resources.registers,
         spill_bytes=resources.spill_bytes,
-        shared_bytes=resources.shared_bytes,
+        shared_bytes=shared,
         occupancy=resident,
         sass=mix,
     )

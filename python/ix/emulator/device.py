@@ -45,8 +45,10 @@ class EmulatorDevice:
         found = self.emulator.read(address, np.dtype(np.uint8), array.nbytes)
         array.reshape(-1).view(np.uint8)[:] = found
 
-    def load(self, symbol: str, ptx: bytes, cubin: bytes) -> Any:
-        return self.emulator.load(ptx.decode()), symbol
+    def load(
+        self, symbol: str, ptx: bytes, cubin: bytes, dynamic_shared_bytes: int = 0
+    ) -> Any:
+        return self.emulator.load(ptx.decode()), symbol, dynamic_shared_bytes
 
     def launch(
         self,
@@ -62,10 +64,10 @@ class EmulatorDevice:
             EmulatorError: What is wrong with the kernel or the launch; the message
                 names the op of the model that the PTX comes from, by `sources`.
         """
-        module, symbol = kernel
+        module, symbol, shared = kernel
         try:
             counters = self.emulator.launch(
-                module, symbol, (blocks, 1, 1), (threads, 1, 1), arguments
+                module, symbol, (blocks, 1, 1), (threads, 1, 1), arguments, shared
             )
         except EmulatorError as error:
             text = _with_lines(str(error), module.module)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,9 @@ from ix.runtime.tensor_map import SIZE, TensorMap
 __all__ = ["Capture", "CudaDevice"]
 
 EXTRA = "ix-compiler[cuda12] or ix-compiler[cuda13], as the driver's CUDA version is"
+
+MAX_DYNAMIC_SHARED_SIZE_BYTES = 8
+"""A kernel's attribute. Source: CUDA Driver API, CUfunction_attribute."""
 
 Array = np.ndarray[Any, Any]
 
@@ -175,7 +179,20 @@ class CudaDevice:
 
     # Code
 
-    def load(self, symbol: str, ptx: bytes, cubin: bytes) -> Any:
+    def load(
+        self, symbol: str, ptx: bytes, cubin: bytes, dynamic_shared_bytes: int = 0
+    ) -> Any:
+        found = self._function(symbol, ptx, cubin)
+        if not dynamic_shared_bytes:
+            return found
+        with self._device:
+            # Without it a launch gets 48 KiB at most, declared arrays included.
+            self._cuda.driver.funcSetAttribute(
+                found.ptr, MAX_DYNAMIC_SHARED_SIZE_BYTES, dynamic_shared_bytes
+            )
+        return functools.partial(found, shared_mem=dynamic_shared_bytes)
+
+    def _function(self, symbol: str, ptx: bytes, cubin: bytes) -> Any:
         module = self._cuda.function.Module()
         with self._device:
             if cubin and cubin_runs(ptx, self.capability):

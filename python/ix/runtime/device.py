@@ -42,8 +42,14 @@ class Device(Protocol):
     def download(self, address: int, array: np.ndarray[Any, Any]) -> None:
         """Fills a contiguous array from memory, once all before it is done."""
 
-    def load(self, symbol: str, ptx: bytes, cubin: bytes) -> Any:
+    def load(
+        self, symbol: str, ptx: bytes, cubin: bytes, dynamic_shared_bytes: int = 0
+    ) -> Any:
         """Makes a kernel callable; an empty cubin is none.
+
+        Args:
+            dynamic_shared_bytes: What each launch gives a block beside the arrays that
+                the kernel declares.
 
         Raises:
             RuntimeFailure: The device cannot run the code.

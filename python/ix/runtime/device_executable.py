@@ -104,7 +104,12 @@ class DeviceExecutable(Executable):
         self.device = device
         self._lock = threading.Lock()
         self._kernels = [
-            device.load(kernel.symbol, objects[2 * n], objects[2 * n + 1])
+            device.load(
+                kernel.symbol,
+                objects[2 * n],
+                objects[2 * n + 1],
+                kernel.dynamic_shared_bytes,
+            )
             for n, kernel in enumerate(plan.kernels)
         ]
         self._memory = DeviceMemory(device)

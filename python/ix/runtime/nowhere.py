@@ -28,7 +28,9 @@ class Nowhere:
     def download(self, address: int, array: np.ndarray[Any, Any]) -> NoReturn:
         raise _refusal()
 
-    def load(self, symbol: str, ptx: bytes, cubin: bytes) -> str:
+    def load(
+        self, symbol: str, ptx: bytes, cubin: bytes, dynamic_shared_bytes: int = 0
+    ) -> str:
         return symbol
 
     def launch(

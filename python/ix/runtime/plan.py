@@ -84,8 +84,8 @@ class Kernel:
     blocks, threads: on a GPU, the grid over the launch's sizes, and one block.
     types: of its inputs, then of its outputs, such as "64x1000xf32".
     registers, spill_bytes: of a thread on a GPU, as ptxas reports; 0 without ptxas.
-    shared_bytes: of a block on a GPU; occupancy: resident warps as a part of those
-        possible.
+    shared_bytes: of a block on a GPU; dynamic_shared_bytes: the part of them that a
+        launch asks for. occupancy: resident warps as a part of those possible.
     """
 
     symbol: str
@@ -100,6 +100,7 @@ class Kernel:
     registers: int = 0
     spill_bytes: int = 0
     shared_bytes: int = 0
+    dynamic_shared_bytes: int = 0
     occupancy: float = 0.0
 
 

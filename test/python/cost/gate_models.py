@@ -77,6 +77,8 @@ FAMILIES: dict[str, tuple[Callable[..., Any], tuple[tuple[int, ...], ...]]] = {
     "transpose": (transposed, ((96, 160),)),
     "softmax": (softmax, ((32, 1024),)),
     "layer_norm": (layer_norm, ((64, 384),)),
+    "long_rows": (softmax, ((1, 40000),)),
+    "longer_rows": (layer_norm, ((1, 131072),)),
     "split_row": (total, ((300, 1000),)),
     "reduce": (column_sums, ((200, 96),)),
     "scan": (running_sums, ((40, 300),)),

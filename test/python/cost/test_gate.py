@@ -43,7 +43,9 @@ def test_a_family_keeps_its_budget(name: str, target: str) -> None:
     check(budget_of(name, target), figures_of(name, target))
 
 
-@pytest.mark.parametrize("name", ["elementwise", "softmax", "layer_norm", "split_row"])
+@pytest.mark.parametrize(
+    "name", ["elementwise", "softmax", "layer_norm", "long_rows", "split_row"]
+)
 def test_elementwise_and_row_kernels_touch_each_sector_once(name: str) -> None:
     totals = figures_of(name).totals
     for kind in ("load", "store"):
@@ -191,6 +193,16 @@ REGRESSIONS: dict[str, tuple[str, Callable[[Any], None], str]] = {
     "an extra pass over memory": (
         "softmax",
         no_registers,
+        "global_load_sectors",
+    ),
+    "a long row that is not kept": (
+        "long_rows",
+        attribute("rules.row", "shared_room", lambda target: 0),
+        "global_load_sectors",
+    ),
+    "a pass for each of two sums": (
+        "longer_rows",
+        attribute("rules.row", "online_pair", lambda *_: None),
         "global_load_sectors",
     ),
     "a lost swizzle": ("matmul", no_turning, "bank_conflicts"),

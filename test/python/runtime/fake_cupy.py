@@ -199,7 +199,9 @@ def _cuda(
         MemoryPointer=MemoryPointer,
         UnownedMemory=UnownedMemory,
         memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
-        driver=SimpleNamespace(CUDADriverError=DriverError),
+        driver=SimpleNamespace(
+            CUDADriverError=DriverError, funcSetAttribute=_set_attribute
+        ),
         function=SimpleNamespace(Module=lambda: _Module(cupy, capability)),
     )
     stream.null = stream(null=True)
@@ -274,21 +276,40 @@ class _Module:
         self.code = code.removeprefix(b"cubin:")
 
     def get_function(self, name: str) -> Any:
-        cupy, module = self.cupy, self.cupy.heap.emulator.load(self.code.decode())
+        return _Function(self.cupy, self.code.decode(), name)
 
-        def function(grid: Any, block: Any, args: Any, shared_mem: int = 0) -> None:
-            stream = cupy.cuda.get_current_stream()
-            assert all(arg.size == 1 for arg in args)
-            values = [arg.tobytes() for arg in args]
-            cupy.timeline.calls.append(("launch", name, grid, block, stream.ptr))
-            emulator = cupy.heap.emulator
-            cupy.timeline.queue(stream.ptr).add(
-                lambda: emulator.launch(
-                    module, name, (*grid, 1, 1), (*block, 1, 1), values
-                )
+
+FUNCTIONS: dict[int, _Function] = {}
+
+
+class _Function:
+    """cupy.cuda.function.Function: a launch queues a run of the emulator."""
+
+    def __init__(self, cupy: Any, code: str, name: str) -> None:
+        self.cupy, self.module, self.name = cupy, cupy.heap.emulator.load(code), name
+        self.ptr, self.most_shared = len(FUNCTIONS) + 1, 48 << 10
+        FUNCTIONS[self.ptr] = self
+
+    def __call__(self, grid: Any, block: Any, args: Any, shared_mem: int = 0) -> None:
+        cupy, module, name = self.cupy, self.module, self.name
+        stream = cupy.cuda.get_current_stream()
+        assert all(arg.size == 1 for arg in args)
+        values = [arg.tobytes() for arg in args]
+        if shared_mem > self.most_shared:
+            raise DriverError("CUDA_ERROR_INVALID_VALUE: invalid argument")
+        cupy.timeline.calls.append(("launch", name, grid, block, stream.ptr))
+        emulator = cupy.heap.emulator
+        cupy.timeline.queue(stream.ptr).add(
+            lambda: emulator.launch(
+                module, name, (*grid, 1, 1), (*block, 1, 1), values, shared_mem
             )
+        )
 
-        return function
+
+def _set_attribute(function: int, attribute: int, value: int) -> None:
+    """cupy.cuda.driver.funcSetAttribute, of the most dynamic shared memory."""
+    assert attribute == 8
+    FUNCTIONS[function].most_shared = value
 
 
 def _runtime(

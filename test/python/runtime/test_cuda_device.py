@@ -164,6 +164,20 @@ def test_ptx_stands_in_for_a_cubin_that_the_driver_refuses(
     assert len([call for call in cupy.timeline.calls if call[0] == "load"]) == 2
 
 
+def test_a_kernel_may_get_more_shared_memory_than_launches_do_by_default(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found, _ = device(monkeypatch)
+    kernel = found.load(symbol(), ptx("sm_90a"), b"", 200 << 10)
+    function = kernel.func
+    assert function.most_shared == kernel.keywords["shared_mem"] == 200 << 10
+    with pytest.raises(found.failures, match="INVALID_VALUE"):
+        function((1,), (32,), (), shared_mem=(200 << 10) + 1)
+    plain = found.load(symbol(), ptx("sm_90a"), b"")
+    with pytest.raises(found.failures, match="INVALID_VALUE"):
+        plain((1,), (32,), (), shared_mem=49 << 10)
+
+
 def test_a_driver_too_old_for_the_ptx(monkeypatch: pytest.MonkeyPatch) -> None:
     found, _ = device(monkeypatch, driver=12020)
     message = (

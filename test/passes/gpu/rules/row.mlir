@@ -40,3 +40,22 @@ module attributes {ix.target = "sm_90a"} {
     return %0 : tensor<4x4096xf32>
   }
 }
+
+// -----
+
+// What registers cannot hold of a row stays in shared memory, which the launch asks for.
+// Each of the thread's ten vectors is read once.
+
+// CHECK:          .extern .shared .align 16 .b8 __dynamic_shmem__0[];
+// CHECK-LABEL:    .visible .entry ix_row_
+// CHECK-COUNT-10: ld.global.nc.v4.b32
+// CHECK-NOT:      ld.global
+// CHECK:          ld.shared.v4.b32
+// CHECK-NOT:      ld.global
+// CHECK:          ret;
+module attributes {ix.target = "sm_80"} {
+  func.func @main(%x: tensor<2x40000xf32>) -> tensor<2x40000xf32> {
+    %0 = "ix.softmax"(%x) {axis = 1 : i64} : (tensor<2x40000xf32>) -> tensor<2x40000xf32>
+    return %0 : tensor<2x40000xf32>
+  }
+}
