@@ -27,6 +27,10 @@ __all__ = ["Pattern", "Rewriter", "apply_patterns", "pattern"]
 # Ops of these dialects that have results only compute values.
 _VALUE_DIALECTS = frozenset({"arith", "complex", "index", "linalg", "math", "tensor"})
 
+# What vanishes with an op is what it computes, not where its operands lay: chains of
+# moves would hand every location on to all that follows.
+_MOVES = frozenset({"ix.broadcast", "ix.reshape", "ix.transpose"})
+
 # More rewrites than this for each op of the input means that patterns undo each other.
 _REWRITES_PER_OP = 50
 _REWRITES_ALWAYS = 10_000
@@ -77,7 +81,7 @@ def apply_patterns(root: Any, patterns: Sequence[Pattern]) -> bool:
     """Rewrites the ops below `root` until no pattern matches.
 
     Patterns are tried in the order given. New ops carry the location of the op they
-    replace, fused with those of the ops that vanish with it.
+    replace, fused with those of the ops that vanish with it; moves leave none.
 
     Returns:
         Whether anything changed.
@@ -141,7 +145,8 @@ class Rewriter:
         while dying:
             current = dying.pop()
             producers = _producers(current)
-            self._erased.append(current.location)
+            if current.name not in _MOVES:
+                self._erased.append(current.location)
             self._forget(current)
             current.erase()
             for producer in producers:

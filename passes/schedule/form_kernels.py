@@ -20,7 +20,7 @@ from ix.errors import CompileError
 from ix.mlir import arith, defining_op, func, ir, tensor
 from ix.passes.framework import module_pass
 from ix.passes.schedule.groups import Group, Record, form_groups
-from ix.passes.schedule.sources import located_call, source_of
+from ix.passes.schedule.sources import located_call, name_of, source_of
 from ix.passes.schedule.structure import kind_of, tensor_operands
 from ix.passes.schedule.symbols import Sizes
 from ix.runtime.sizes import Size, bounds, dim
@@ -230,7 +230,7 @@ class _Outliner:
             arguments += [self._size_value(size) for size in builder.dynamic]
             call = func.CallOp([v.type for v in outputs], name, arguments)
         call.operation.attributes["ix.ops"] = ir.ArrayAttr.get(
-            [ir.StringAttr.get(text) for text in source_names(group.ops)]
+            [ir.StringAttr.get(text) for text in dict.fromkeys(map(name_of, group.ops))]
         )
         shapes = [self.sizes.shape(v) for v in outputs]
         call.operation.attributes["ix.sizes"] = ir.StringAttr.get(
@@ -476,25 +476,11 @@ def _is_constant(value: Any) -> bool:
     return op is not None and kind_of(op) == "leaf"
 
 
-def source_names(ops: list[Any]) -> list[str]:
-    """What the ops are, for people: their locations' names, else their op names."""
-    names = [location_name(op) for op in ops]
-    return list(dict.fromkeys(names))
-
-
-def location_name(op: Any) -> str:
-    """The ix op that an op came from, as its location names it, else the op's name."""
-    location = op.operation.location
-    if hasattr(location, "name_str"):
-        return str(location.name_str)
-    return str(op.operation.name)
-
-
 def _describe(record: Record) -> dict[str, Any]:
     producer = record.producer
     return {
-        "producer": location_name(producer) if producer is not None else "input",
-        "consumer": location_name(record.consumer),
+        "producer": name_of(producer) if producer is not None else "input",
+        "consumer": name_of(record.consumer),
         "fused": record.fused,
         "reason": record.reason,
         "saved_bytes": record.saved_bytes,

@@ -17,14 +17,25 @@ from typing import Any
 from ix.errors import place_of
 from ix.mlir import ir
 
-__all__ = ["located_call", "number_of", "number_ops", "source_of", "sources_of"]
+__all__ = [
+    "located_call",
+    "name_of",
+    "number_of",
+    "number_ops",
+    "source_of",
+    "sources_of",
+]
+
+
+def name_of(op: Any) -> str:
+    """What an op was in the model, as its location names it, else the op's name."""
+    return place_of(op.operation.location)[1] or str(op.operation.name)
 
 
 def source_of(op: Any) -> str:
-    """What an op was in the model, for people: "ix.softmax at model.py:14:5"."""
-    place, name = place_of(op.operation.location)
-    name = name or str(op.operation.name)
-    return f"{name} at {place}" if place else name
+    """The same with its place, for people: "ix.softmax at model.py:14:5"."""
+    place, _ = place_of(op.operation.location)
+    return f"{name_of(op)} at {place}" if place else name_of(op)
 
 
 def located_call(location: Any, sources: Sequence[str]) -> Any:

@@ -9,13 +9,13 @@ from ix.runtime.plan import Launch, Plan
 from ix.runtime.reasons import REASONS
 from ix.runtime.sizes import bounds
 
-__all__ = ["explain", "explain_json"]
+__all__ = ["explain", "explain_json", "signature"]
 
 
 def explain(plan: Plan, memory_bytes: dict[str, int] | None = None) -> str:
     """The plan as text, one section each: program, memory, kernels, decisions."""
     lines = [f"{plan.name} for {plan.target.partition('{')[0]}"]
-    lines += [f"  {_signature(plan)}", ""]
+    lines += [f"  {signature(plan)}", ""]
     lines += ["Memory"]
     for kind, size in (memory_bytes or {"arena": plan.arena_bytes}).items():
         lines.append(f"  {kind:<10}{_bytes(size):>12}")
@@ -64,7 +64,9 @@ def explain_json(plan: Plan) -> dict[str, Any]:
     return {"plan": plan.to_json(), "reasons": {code: REASONS[code] for code in used}}
 
 
-def _signature(plan: Plan) -> str:
+def signature(plan: Plan) -> str:
+    """What a program takes and gives: "(x: float32[n, 4]) → (y: float32[n])"."""
+
     def tensor(item: Any) -> str:
         sizes = [str(s) if isinstance(s, int) else _size(s, plan) for s in item.shape]
         return f"{item.name}: {item.dtype}[{', '.join(sizes)}]"
@@ -101,7 +103,10 @@ def _decisions(plan: Plan, fused: bool) -> list[str]:
         lines.append(f"  {reason} ({count}{tail}): {REASONS[reason]}")
         pairs = Counter((d.producer, d.consumer) for d in chosen if d.reason == reason)
         for (producer, consumer), times in pairs.most_common(8):
-            lines.append(f"    {producer} → {consumer}" + (f" ×{times}" * (times > 1)))
+            pair = f"{producer} → {consumer}"
+            if producer == consumer:  # one op of the model, in several steps
+                pair = f"inside {consumer}"
+            lines.append(f"    {pair}" + (f" ×{times}" * (times > 1)))
         if len(pairs) > 8:
             lines.append(f"    and {len(pairs) - 8} more pairs")
     return lines or ["  nothing"]

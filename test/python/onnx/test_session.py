@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper  # noqa: E402
 
+import ix  # noqa: E402
 from ix.errors import InputError, RuntimeFailure  # noqa: E402
 from ix.session import (  # noqa: E402
     GraphOptimizationLevel,
@@ -41,6 +43,26 @@ def mlp(model_of: Any) -> Any:
         "axes": np.array([1]),
     }
     return model_of(nodes, {"x": ["batch", 8]}, ["y", "total"], constants=constants)
+
+
+def test_kernels_are_named_after_nodes(model_of: Any) -> None:
+    """Channels go last, and what moves them on the way leaves no name behind."""
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"], name="stem"),
+        helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("Conv", ["b", "v"], ["c"], name="body"),
+        helper.make_node("GlobalAveragePool", ["c"], ["y"], name="pool"),
+    ]
+    constants = {
+        "w": RNG.normal(size=(4, 3, 3, 3)).astype(np.float32),
+        "v": RNG.normal(size=(4, 4, 3, 3)).astype(np.float32),
+    }
+    model = model_of(nodes, {"x": [1, 3, 9, 9]}, ["y"], constants=constants)
+    text = ix.compile(model).executable.explain()
+    for names in ("stem/Conv, b/Relu", "body/Conv", "pool/GlobalAveragePool"):
+        assert re.search(rf"KiB  {names}$", text, re.M), text
+    assert "stem/Conv → b/Relu" in text
+    assert "stem/Conv → stem/Conv" not in text
 
 
 def expected(model: Any, x: np.ndarray) -> list[np.ndarray]:

@@ -60,7 +60,8 @@ def import_onnx(
             tensor = each.type.tensor_type
             dtype = dtype_of(tensor.elem_type)
             shape = sizes.of(each)
-            arguments[each.name] = module.argument(each.name, shape, dtype)
+            with module.location(each.name):
+                arguments[each.name] = module.argument(each.name, shape, dtype)
         results = GraphImporter(loaded, module).run(arguments)
         return module.finish(results)
 

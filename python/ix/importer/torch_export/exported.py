@@ -155,7 +155,8 @@ class _Importer:
             else dim_of(size, f"{name}_axis{axis}", None, ranges)
             for axis, size in enumerate(fake.shape)
         ]
-        value = self._module.argument(name, shape, numpy_dtype(fake.dtype))
+        with self._module.location(name):
+            value = self._module.argument(name, shape, numpy_dtype(fake.dtype))
         for size, known in zip(fake.shape, b.shape(value), strict=True):
             self._sizes.bind(size, known)
         return value
