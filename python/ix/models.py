@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ix.dim import Dim
 from ix.errors import InputError, ModelImportError
 from ix.runtime.executable import Executable
 
@@ -52,8 +53,8 @@ def compile(
             a sequence, or one tensor. A module's tensors may be given as NumPy arrays.
         kwargs: Example keyword arguments.
         dynamic_shapes: Sizes that change from call to call. Of a module as
-            `torch.export.export` takes it, each `torch.export.Dim` with a maximum; of a
-            function as `ix.jit` takes `dims`.
+            `torch.export.export` takes it, each dimension an `ix.Dim` or a
+            `torch.export.Dim` with a maximum; of a function as `ix.jit` takes `dims`.
         target: What to compile for; "cpu" is this machine.
         num_threads: Threads of one call; None: IX_NUM_THREADS, else all processors.
         cache: Whether the disk cache is read and written.
@@ -68,7 +69,7 @@ def compile(
 
     Raises:
         InputError: An argument does not fit the kind of model.
-        ModelImportError: The model cannot be read.
+        ModelImportError: The model cannot be read, or torch cannot export it.
         UnsupportedError: Lists everything in the model that ix lacks.
         CompileError: The program cannot be compiled for the target.
     """
@@ -126,6 +127,9 @@ class Model:
 
             outputs = [tensor_of(each) for each in outputs]
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+    def __repr__(self) -> str:
+        return f"Model({self.executable!r})"
 
     def save(self, path: Any) -> None:
         """Writes the executable to a file that `ix.load` reads."""
@@ -218,12 +222,59 @@ def _compile_torch(
             )
         args = tuple(_tensor(each) for each in _sequence(inputs))
         named = {key: _tensor(each) for key, each in (kwargs or {}).items()}
-        with torch.no_grad():
-            model = torch.export.export(
-                model, args, named, dynamic_shapes=dynamic_shapes
-            )
+        model = _exported(model, args, named, dynamic_shapes)
     exported = import_exported(model, name)
     return TorchModel(_executable(exported.program, settings), exported)
+
+
+def _exported(module: Any, args: Any, kwargs: Any, dynamic_shapes: Any) -> Any:
+    """The program that torch captures of a module.
+
+    A tensor that is given twice is two inputs: torch would take them for one for ever.
+
+    Raises:
+        ModelImportError: torch cannot, for example where Python looks at elements.
+    """
+    import torch
+
+    from ix.importer.locations import error_position
+
+    shapes = _torch_dims(dynamic_shapes)
+    seen: set[int] = set()
+
+    def distinct(leaf: Any) -> Any:
+        if not isinstance(leaf, torch.Tensor) or id(leaf) not in seen:
+            seen.add(id(leaf))
+            return leaf
+        return leaf.clone()
+
+    args, kwargs = torch.utils._pytree.tree_map(distinct, (args, kwargs))
+    try:
+        with torch.no_grad():
+            return torch.export.export(module, args, kwargs, dynamic_shapes=shapes)
+    except Exception as error:  # of torch's many types, and those of the module's code
+        place = error_position(error)
+        reason = str(error).strip().partition("\n")[0] or "it gives no reason"
+        raise ModelImportError(
+            f"{place}: error: "
+            * bool(place)
+            + f"{type(module).__name__} needs to be exported by torch, but "
+            f"{type(error).__name__}: {reason}; choose by elements with torch.where or "
+            "torch.cond, and see torch.export.draft_export for the whole report"
+        ) from error
+
+
+def _torch_dims(shapes: Any) -> Any:
+    """Nested `dynamic_shapes` with a torch.export.Dim for each `ix.Dim`."""
+    import torch
+
+    if isinstance(shapes, Dim):
+        return torch.export.Dim(shapes.name, min=shapes.minimum, max=shapes.maximum)
+    if isinstance(shapes, Mapping):
+        return {key: _torch_dims(each) for key, each in shapes.items()}
+    if isinstance(shapes, tuple | list):
+        return type(shapes)(_torch_dims(each) for each in shapes)
+    return shapes
 
 
 def _sequence(inputs: Any) -> Sequence[Any]:

@@ -101,6 +101,9 @@ class TorchModel:
             for name, (tensor, _, _) in self._exported.state.items()
         ]
 
+    def __repr__(self) -> str:
+        return f"TorchModel({self.executable!r})"
+
     def save(self, path: Any) -> None:
         """Writes the executable to a file; `ix.load` gives it back, taking flat inputs.
 
@@ -118,7 +121,8 @@ class TorchModel:
     def _flattened(self, args: Any, kwargs: dict[str, Any]) -> list[Any]:
         """The leaves of the arguments, in the order of the exported program's."""
         spec = self._exported.in_spec
-        wanted = spec.children_specs[1].context if len(spec.children_specs) > 1 else []
+        children = _children(spec)
+        wanted = children[1].context if len(children) > 1 else []
         if set(kwargs) == set(wanted):
             kwargs = {name: kwargs[name] for name in wanted}
         leaves, got = pytree.tree_flatten((args, kwargs))
@@ -203,11 +207,19 @@ def _tensor_call(executable: Executable, exported: Exported) -> _TensorCall | No
 def _is_flat(exported: Exported) -> bool:
     """Whether the arguments are tensors alone, all positional."""
     spec = exported.in_spec
-    positional = spec.children_specs[0]
+    positional = _children(spec)[0]
     return (
         not exported.constants
-        and spec.num_leaves == positional.num_leaves == positional.num_children
+        and spec.num_leaves == positional.num_leaves
+        and all(each.is_leaf() for each in _children(positional))
     )
+
+
+def _children(spec: Any) -> Sequence[Any]:
+    """The parts of a nest; torch before 2.8 has them as a field alone."""
+    if hasattr(spec, "children"):
+        return list(spec.children())
+    return list(spec.children_specs)
 
 
 def _same(array: Any) -> Any:

@@ -9,11 +9,11 @@ from typing import Any
 
 from ix.mlir import ir
 
-_OWN_PACKAGES = {"ix", "numpy", "contextlib", "functools"}
+_OWN_PACKAGES = {"ix", "numpy", "torch", "contextlib", "functools"}
 
 
 def user_frame() -> FrameType | None:
-    """The nearest frame that is neither of ix nor of NumPy."""
+    """The nearest frame that is of neither ix, NumPy nor PyTorch."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         module = frame.f_globals.get("__name__") or ""

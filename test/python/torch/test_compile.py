@@ -291,6 +291,37 @@ def test_handlers_are_named_after_real_ops():
             assert hasattr(getattr(torch.ops.aten, op), overload), name
 
 
+def test_dimensions_may_be_those_of_ix():
+    class Sum(torch.nn.Module):
+        def forward(self, x, pair):
+            return x + pair["a"][0]
+
+    rows, columns = ix.Dim("rows", 1, 64), ix.Dim("columns", 2, 9)
+    shapes = ({0: rows, 1: columns}, {"a": [{0: rows, 1: columns}]})
+    x = torch.randn(4, 5)  # given twice, and yet two inputs
+    compiled = ix.compile(Sum(), (x, {"a": [x]}), dynamic_shapes=shapes)
+    for size in ((1, 2), (64, 9)):
+        x, y = torch.randn(size), torch.randn(size)
+        assert torch.equal(compiled(x, {"a": [y]}), x + y)
+    with pytest.raises(
+        ix.InputError, match=r"axis 0 \(rows\) within 1..64, but it is 65"
+    ):
+        compiled(torch.randn(65, 2), {"a": [torch.randn(65, 2)]})
+    assert "float32[rows, columns]" in repr(compiled)
+
+
+def test_what_torch_cannot_export_is_an_error_with_its_place():
+    class Branch(torch.nn.Module):
+        def forward(self, x):
+            return x if x.sum() > 0 else -x
+
+    match = (
+        r"test_compile\.py:\d+:\d+: error: Branch needs to be exported .*torch\.where"
+    )
+    with pytest.raises(ix.ModelImportError, match=match):
+        ix.compile(Branch(), torch.randn(3))
+
+
 def test_ops_carry_their_source():
     from ix.importer.torch_export import import_exported
 
