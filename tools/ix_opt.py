@@ -58,7 +58,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    except (IxError, OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        place = f"'{error.filename}': " if error.filename else ""
+        print(f"ix-opt: error: {place}{error.strerror}", file=sys.stderr)
+        return 1
+    except (IxError, UnicodeDecodeError) as error:
         print(f"ix-opt: error: {error}", file=sys.stderr)
         return 1
 

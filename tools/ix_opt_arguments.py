@@ -119,7 +119,9 @@ def pass_name_like(name: str, passes: Sequence[str]) -> str:
     near = difflib.get_close_matches(name, passes, n=1)
     near += difflib.get_close_matches(f"--{name}", flags, n=1, cutoff=0.8)
     if not near:
-        return f"there is no pass '{name}'; --list-passes names them all"
+        return (
+            f"there is no pass '{name}', nor a flag; --list-passes and --help name them"
+        )
     return f"there is no pass '{name}'; did you mean {' or '.join(map(repr, near))}?"
 
 
@@ -150,11 +152,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="store_true", help="show versions and exit")
     for name, text in sorted(_SWITCHES.items()):
         parser.add_argument(
-            f"--{name}", type=_boolean, default=name in _ON_BY_DEFAULT, help=text
+            f"--{name}",
+            type=_boolean,
+            nargs="?",  # for the help: `_normalised` gives every one a value
+            metavar="true|false",
+            default=name in _ON_BY_DEFAULT,
+            help=text,
         )
     for name, (metavar, text) in sorted(_VALUES.items()):
         kind = int if metavar == "N" else Path if metavar in ("FILE", "DIR") else str
-        parser.add_argument(f"--{name}", type=kind, metavar=metavar, help=text)
+        count = "?" if name in _BARE else None
+        parser.add_argument(
+            f"--{name}", type=kind, nargs=count, metavar=metavar, help=text
+        )
     return parser
 
 

@@ -85,8 +85,8 @@ def parse_spec(text: str) -> Spec:
     *sizes, kind = head.split("x")
     if kind not in DTYPES or not all(size.isdecimal() for size in sizes):
         raise InputError(
-            f"an input needs to be like 2x3xf32, 2x3xf32=0.5 or @file.npy, but got "
-            f"'{text}'; element types: {', '.join(DTYPES)}"
+            f"an input needs to be like 2x3xf32, 2x3xf32=0.5 or @file.npy, with NAME: "
+            f"before it or not, but got '{text}'; element types: {', '.join(DTYPES)}"
         )
     shape = tuple(int(size) for size in sizes)
     if math.prod(shape) > MAX_ELEMENTS:

@@ -64,12 +64,17 @@ def jit(
         options: What else `compile_program` takes.
 
     Raises:
-        InputError: A static parameter that the function does not have (at the first
-            call, like every error of an argument).
+        InputError: There is no function; or, at the first call, a static parameter
+            that it does not have, like every error of an argument.
     """
     settings = {"target": target, "num_threads": num_threads, **options}
 
     def decorate(inner: Callable[..., Any]) -> Jitted:
+        if not callable(inner):
+            raise InputError(
+                f"ix.jit needs a function, but got {inner!r}; write @ix.jit above it, "
+                "or ix.jit(function)"
+            )
         return Jitted(inner, dims or {}, static_argnames, static_argnums, settings)
 
     return decorate if function is None else decorate(function)
@@ -116,6 +121,10 @@ class Jitted:
         if launch is None:
             return self._call_nested(args, kwargs, key)
         return launch(flat)
+
+    def __repr__(self) -> str:
+        name = getattr(self._function, "__qualname__", repr(self._function))
+        return f"<ix.jit of {name}, {len(self._programs)} programs compiled>"
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """The method of an instance: a jitted function with programs of its own."""
@@ -262,6 +271,9 @@ class Compiled:
         self._parameters = parameters
         self._single = output_tree == LEAF
         self._rebuild = rebuilder(output_tree)
+
+    def __repr__(self) -> str:
+        return f"Compiled({self.executable!r})"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.run(self._checked(args, kwargs).dynamic())

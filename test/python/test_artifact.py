@@ -147,6 +147,15 @@ def test_a_foreign_zip_is_refused(tmp_path: Path) -> None:
         ix.load(path)
 
 
+def test_a_file_of_another_kind_is_told_from_a_cut_one(saved: Path) -> None:
+    saved.write_bytes(saved.read_bytes()[:-40])
+    with pytest.raises(ArtifactError, match="its end is missing or damaged; save or"):
+        ix.load(saved)
+    saved.write_bytes(b"\x08\x07model of another kind")
+    with pytest.raises(ArtifactError, match=r"of another kind; pass what Executable\."):
+        ix.load(saved)
+
+
 def test_a_compressed_member_is_refused(saved: Path) -> None:
     with zipfile.ZipFile(saved) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}

@@ -185,7 +185,7 @@ BAD = [
     ("run missing.mlir", "needs to be a file"),
     ("run text.txt", "ends in '.txt'; pass model.ix, model.onnx"),
     ("run text.onnx", "text.onnx"),
-    ("run text.ix", "needs to be as it was saved"),
+    ("run text.ix", "needs to be a file that ix saved, but it is of another kind"),
     ("run empty.ix", "it is empty"),
     ("run missing.py:double --input 1xf32", "needs to be a Python file"),
     ("run functions.py:nothing --input 1xf32", "its names are np, double"),

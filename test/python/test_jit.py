@@ -264,6 +264,34 @@ def test_errors_of_arguments_come_before_the_trace() -> None:
         function(X, X)
 
 
+@pytest.mark.parametrize("threads", [0, -1, 1025, "2", 1.5])
+def test_a_number_of_threads_that_cannot_be_is_refused(threads: Any) -> None:
+    function = api.jit(lambda x: x + 1, num_threads=threads)
+    with pytest.raises(InputError, match=f"needs 1 to 1024, but got {threads!r}"):
+        function(X)
+
+
+def test_what_is_no_function_is_refused() -> None:
+    with pytest.raises(
+        InputError, match=r"needs a function, but got 3; write @ix\.jit"
+    ):
+        api.jit(3)  # type: ignore[call-overload]
+    with pytest.raises(InputError, match="for cpu, but got 'tpu'; leave device out"):
+        api.jit(lambda x: x + 1, device="tpu")(X)
+
+
+def test_what_is_compiled_says_what_it_is() -> None:
+    def twice(x: Any) -> Any:
+        return x * 2
+
+    function = api.jit(twice, dims={"x": {0: Dim("rows", 1, 9)}})
+    assert repr(function).endswith("twice, 0 programs compiled>")
+    function(X)
+    assert repr(function).endswith("twice, 1 programs compiled>")
+    text = repr(function.lower(X).compile())
+    assert text.startswith("Compiled(<twice for cpu: (x: float32[rows, ")
+
+
 def test_results_of_every_kind() -> None:
     def function(x: Any, empty: Any) -> Any:
         parts = np.split(x, [0, 2])

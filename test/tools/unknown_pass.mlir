@@ -13,7 +13,7 @@
 
 
 // CHECK: ix-opt: error: there is no pass 'canonicalise'; did you mean 'canonicalize'?
-// IX: ix-opt: error: there is no pass 'ix-no-such-pass';
+// IX: ix-opt: error: there is no pass 'ix-no-such-pass', nor a flag;
 // FLAG: ix-opt: error: there is no pass 'verify-eachh'; did you mean '--verify-each'?
 // OPTION: ix-opt: error: pass 'canonicalize{nope=1}': {{.*}}no such option nope
 // ANCHOR: ix-opt: error: pass pipeline 'cse' needs an op around it, such as builtin.module(cse)
@@ -21,7 +21,7 @@
 // PAREN: ix-opt: error: pass pipeline 'builtin.module(cse' needs ')' at column 19, but found the end
 // BOTH: ix-opt: error: --stage and -p or pass flags exclude each other
 // STAGE: ix-opt: error: there is no stage 'nowhere'; stages: import, graph,
-// FILE: ix-opt: error: [Errno 2] No such file or directory: 'no-such-file.mlir'
+// FILE: ix-opt: error: 'no-such-file.mlir': No such file or directory
 // OFFER: ix-opt: error: --irdl-file is a flag of mlir-opt that ix-opt does not offer
 func.func @f() {
   return

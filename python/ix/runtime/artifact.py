@@ -39,6 +39,7 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 MAX_MANIFEST_BYTES = 256 << 20
 _EPOCH = (1980, 1, 1, 0, 0, 0)
+_ZIP_START = b"PK\x03\x04"
 _PAD_ID = 0x7869  # "ix": the header id of the padding in the extra field
 
 
@@ -145,7 +146,11 @@ def load(
         with zipfile.ZipFile(name) as archive:
             offsets = {i.filename: _data_range(data, i) for i in archive.infolist()}
     except (zipfile.BadZipFile, OSError, struct.error, ValueError) as error:
-        raise _damaged(name, str(error)) from error
+        if data[:4] != _ZIP_START:
+            raise _foreign(name, "it is of another kind") from error
+        is_cut = isinstance(error, zipfile.BadZipFile)
+        fact = "its end is missing or damaged" if is_cut else str(error)
+        raise _damaged(name, fact) from error
     manifest = _manifest(name, data, offsets)
     try:
         return _executable(name, data, offsets, manifest, num_threads, device)
@@ -169,10 +174,7 @@ def _manifest(
     name: str, data: mmap.mmap, offsets: dict[str, tuple[int, int]]
 ) -> dict[str, Any]:
     if MANIFEST not in offsets or offsets[MANIFEST][1] > MAX_MANIFEST_BYTES:
-        raise ArtifactError(
-            f"'{name}' needs to be a file that ix saved, but it has no manifest; pass "
-            "what Executable.save wrote"
-        )
+        raise _foreign(name, "it has no manifest")
     first, size = offsets[MANIFEST]
     try:
         manifest = json.loads(data[first : first + size])
@@ -222,6 +224,13 @@ def _executable(
         array = np.frombuffer(views[f"constants/{number}.bin"], dtype_of(entry.dtype))
         constants.append(array.reshape(entry.shape))
     return executable_of(plan, objects, constants, num_threads, device)
+
+
+def _foreign(name: str, fact: str) -> ArtifactError:
+    return ArtifactError(
+        f"'{name}' needs to be a file that ix saved, but {fact}; pass what "
+        "Executable.save or ix compile wrote"
+    )
 
 
 def _damaged(name: str, fact: str) -> ArtifactError:

@@ -67,7 +67,9 @@ class CpuExecutable(Executable):
         num_threads: int | None = None,
     ) -> None:
         super().__init__(plan, objects, constants)
-        self.num_threads = num_threads or pools.default_threads()
+        if num_threads is None:
+            num_threads = pools.default_threads()
+        self.num_threads = num_threads
         self._code = code
         self._entry = _ENTRY_TYPE(code.address(ENTRY))
         self._pool = pools.shared_pool(self.num_threads, objects[-1])

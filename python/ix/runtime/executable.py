@@ -57,6 +57,12 @@ class Executable(ABC):
         """Runs the program; outputs come back as new arrays, in the plan's order."""
         return self.run_flat(arrays)
 
+    def __repr__(self) -> str:
+        from ix.runtime.explain import signature
+
+        target = self.plan.target.partition("{")[0]
+        return f"<{self.plan.name} for {target}: {signature(self.plan)}>"
+
     @abstractmethod
     def run_flat(self, arrays: Sequence[Any]) -> list[Any]:
         """Runs the program on a sequence of inputs, in the plan's order.

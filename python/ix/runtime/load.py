@@ -50,12 +50,13 @@ def executable_of(
     if device not in (None, "cpu", "none"):
         raise InputError(
             f"'{plan.name}' needs the device cpu, for it was compiled for "
-            f"{target.name}, but got {device!r}; compile it with target='sm_90a'"
+            f"{target.name}, but got {device!r}; leave device out, or compile for a "
+            "GPU: target='sm_90a'"
         )
     return CpuExecutable(
         plan,
         load_object(*objects),
         objects,
         constants,
-        num_threads or knobs.num_threads(),
+        knobs.num_threads() if num_threads is None else num_threads,
     )

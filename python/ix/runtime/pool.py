@@ -58,9 +58,9 @@ class Pool:
     """
 
     def __init__(self, threads: int, code: bytes) -> None:
-        if not 1 <= threads <= MAX_THREADS:
+        if not isinstance(threads, int) or not 1 <= threads <= MAX_THREADS:
             raise InputError(
-                f"threads: needs 1 to {MAX_THREADS}, but got {threads}; "
+                f"threads: needs 1 to {MAX_THREADS}, but got {threads!r}; "
                 f"leave it out to use the {default_threads()} that are available"
             )
         self.reason = _why_single() if threads > 1 else ""

@@ -188,7 +188,8 @@ class _Checker:
             _require_text(*node.input, *node.output)
             _require_text(*(a.name for a in node.attribute))
             _require_text(*(a.ref_attr_name for a in node.attribute))
-            what = f"node {node.name!r} ({node.op_type})"
+            label = node.name or next(iter(node.output), "")
+            what = f"node {label!r} ({node.op_type})"
             for name in node.input:
                 if name and name not in defined:
                     raise ModelImportError(
