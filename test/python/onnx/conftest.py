@@ -67,3 +67,16 @@ def model_of() -> Callable[..., Any]:
 def run() -> Callable[..., list[Any]]:
     """`evaluate`, for tests."""
     return evaluate
+
+
+@pytest.fixture
+def relu(model_of: Any) -> Any:
+    return model_of([helper.make_node("Relu", ["x"], ["y"])], {"x": [2, 3]}, ["y"])
+
+
+@pytest.fixture
+def weighted(model_of: Any) -> Any:
+    """A model with one large initializer `w`."""
+    weight = np.arange(64 * 64, dtype=np.float32).reshape(64, 64)
+    node = helper.make_node("MatMul", ["x", "w"], ["y"])
+    return model_of([node], {"x": [1, 64]}, ["y"], constants={"w": weight})
