@@ -10,10 +10,11 @@
 // RUN: not ix-opt %s --stage=nowhere 2>&1 | FileCheck %s --check-prefix=STAGE
 // RUN: not ix-opt no-such-file.mlir 2>&1 | FileCheck %s --check-prefix=FILE
 // RUN: not ix-opt %s --irdl-file=x 2>&1 | FileCheck %s --check-prefix=OFFER
+// RUN: not ix-opt %s --no-such-flag-anywhere 2>&1 | FileCheck %s --check-prefix=NOWHERE
 
 
 // CHECK: ix-opt: error: there is no pass 'canonicalise'; did you mean 'canonicalize'?
-// IX: ix-opt: error: there is no pass 'ix-no-such-pass', nor a flag;
+// IX: ix-opt: error: there is no pass 'ix-no-such-pass'; --list-passes names them all
 // FLAG: ix-opt: error: there is no pass 'verify-eachh'; did you mean '--verify-each'?
 // OPTION: ix-opt: error: pass 'canonicalize{nope=1}': {{.*}}no such option nope
 // ANCHOR: ix-opt: error: pass pipeline 'cse' needs an op around it, such as builtin.module(cse)
@@ -23,6 +24,7 @@
 // STAGE: ix-opt: error: there is no stage 'nowhere'; stages: import, graph,
 // FILE: ix-opt: error: 'no-such-file.mlir': No such file or directory
 // OFFER: ix-opt: error: --irdl-file is a flag of mlir-opt that ix-opt does not offer
+// NOWHERE: ix-opt: error: there is no pass 'no-such-flag-anywhere', nor a flag; --list-passes and --help name them
 func.func @f() {
   return
 }
