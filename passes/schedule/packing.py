@@ -17,7 +17,7 @@ import numpy as np
 
 from ix.passes.schedule.kernel import Packing
 
-__all__ = ["packing", "packing_from", "panels", "tile_panels"]
+__all__ = ["packing", "packing_from", "panels", "tile_panels", "tile_steps"]
 
 Step = tuple[str, Sequence[int]]
 
@@ -67,12 +67,21 @@ def tile_panels(k: int, n: int, parts: int, *, transposed: bool) -> Packing:
         steps = [
             ("reshape", [k, n]),
             ("pad", [depth * 32, count * 32]),
-            ("reshape", [depth, 16, 2, count, 2, 16]),
-            ("transpose", [3, 0, 4, 1, 5, 2]),
+            *tile_steps(depth, count, parts),
         ]
-    return packing(
-        [*steps, ("reshape", [count, depth, 2, 16, 32]), ("parts", [2, parts])]
-    )
+        return packing(steps)
+    steps += [("reshape", [count, depth, 2, 16, 32]), ("parts", [2, parts])]
+    return packing(steps)
+
+
+def tile_steps(depth: int, panels: int, parts: int) -> list[Step]:
+    """From [32 · depth, 32 · panels] to what matrix tiles read, see `tile_panels`."""
+    return [
+        ("reshape", [depth, 16, 2, panels, 2, 16]),
+        ("transpose", [3, 0, 4, 1, 5, 2]),
+        ("reshape", [panels, depth, 2, 16, 32]),
+        ("parts", [2, parts]),
+    ]
 
 
 def _apply(steps: Sequence[Any], array: np.ndarray) -> np.ndarray:

@@ -211,6 +211,11 @@ class Target:
         return feature in self.features or feature in _level_features(self.cpu)
 
     @property
+    def has_tiles(self) -> bool:
+        """Whether products may run on AMX's tiles, with AVX-512 that fills them."""
+        return all(map(self.has, PRESETS["amx"][1])) and self.vector_bytes == 64
+
+    @property
     def required_features(self) -> tuple[str, ...]:
         """Every LLVM feature that compiled code may use, sorted."""
         return tuple(sorted({*self.features, *_level_features(self.cpu)}))

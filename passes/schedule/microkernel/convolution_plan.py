@@ -28,7 +28,6 @@ __all__ = [
     "unpack_filter",
 ]
 
-# Output positions that share one pass over a panel of the filter.
 BLOCK_POSITIONS = 64
 # The packed rows of the input share the level-2 cache with a panel of the filter.
 SCRATCH_BYTES = 192 << 10
@@ -198,6 +197,7 @@ def plan_convolution(
     groups: int = 1,
     channels_last: bool = True,
     element_bits: int = 32,
+    positions: int = BLOCK_POSITIONS,
 ) -> ConvolutionPlan:
     """Picks the register tile and the work items of a convolution.
 
@@ -209,6 +209,7 @@ def plan_convolution(
         groups: Groups of channels.
         channels_last: The input is read along its channels, else along its width.
         element_bits: Bits of an accumulator: 32 or 64.
+        positions: Output positions that share one pass over a panel of the filter.
     """
     lanes = target.lanes(element_bits)
     tile = choose_tile(target)
@@ -223,9 +224,7 @@ def plan_convolution(
         and height.extent(tile_height) * width.extent(block_width) * row > SCRATCH_BYTES
     ):
         block_width = -(-block_width // 2 // tile_width) * tile_width
-    block_height = _block_of(
-        height.output, -(-BLOCK_POSITIONS // block_width), tile_height
-    )
+    block_height = _block_of(height.output, -(-positions // block_width), tile_height)
     return ConvolutionPlan(
         batch=batch,
         channels=channels,

@@ -1,13 +1,6 @@
-"""Matmul on matrix tiles: float32 from products of bfloat16, to float32's precision.
+"""Matmul on matrix tiles; `tile_product` says how they multiply float32.
 
-A float32 has 24 bits and a bfloat16 has 8, so x = x0 + x1 + x2 exactly, where x0 is x
-rounded to bfloat16, x1 is what is left of x, rounded, and x2 is the rest. Of the nine
-products of two such sums, three are below 2⁻²⁴ |x| |y| and are left out:
-
-    x · y ≈ Σ over p + q ≤ 2 of xp · yq                 sums in float32
-
-A float16 needs two parts, a bfloat16 one. B is split and packed at compile time, A into
-scratch, a block of rows at a time:
+B is split into bfloat16 parts and packed at compile time, A into scratch:
 
     for a block of rows:
       for a cut of k:
@@ -19,45 +12,32 @@ scratch, a block of rows at a time:
 
 A work item is one panel of one block of rows. A range of them splits each block once:
 ranges are made long for it.
-
-Tiles know no values below 2⁻¹²⁶ (they are taken for 0), and make NaN of products that
-contain infinities and parts of 0. So 32 rows whose sum is not finite are computed once
-more with fma, from A itself and from the sum of B's parts, which is B.
-
-Source: Henry, Tang, Heinecke, "Leveraging the bfloat16 Artificial Intelligence Datatype
-For Higher-Precision Computations", ARITH 2019.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from ix.mlir import arith, ir, memref, vector
-from ix.passes.schedule.microkernel.amx import (
-    TILE_BYTES,
-    TILE_DEPTH,
-    TILE_ROWS,
-    Tiles,
-    from_bfloat16,
-    to_bfloat16,
-)
+from ix.mlir import ir, memref, vector
+from ix.passes.schedule.microkernel.amx import TILE_BYTES, TILE_DEPTH, TILE_ROWS
 from ix.passes.schedule.microkernel.builder import Builder, Index, Lanes, Vector
 from ix.passes.schedule.microkernel.register_tile import (
     TileShape,
     ceil_div,
     live_lanes,
 )
+from ix.passes.schedule.microkernel.tile_product import (
+    PAIR_ROWS,
+    PANEL_COLUMNS,
+    PARTS,
+    TileProduct,
+    read_chunk,
+)
 from ix.runtime.sizes import Size, combine
 
-__all__ = ["PARTS", "TileMatmulPlan", "emit_tile_matmul", "plan_tile_matmul"]
+__all__ = ["TileMatmulPlan", "emit_tile_matmul", "plan_tile_matmul"]
 
-PARTS = {"f32": 3, "f16": 2, "bf16": 1}
-"""How many bfloat16 a value of a type is the sum of."""
-
-PANEL_COLUMNS = 32
-PAIR_ROWS = 2 * TILE_ROWS
 BLOCK_ROWS = 128
 CUT_CHUNKS = 32
 """Depth of a cut in tiles: with it, the parts of a block take 786 KB."""
@@ -143,18 +123,6 @@ class TileMatmulPlan:
         panels, rows, columns = self.sums_shape
         return self.split_bytes + panels * rows * columns * 4
 
-    @property
-    def products(self) -> list[tuple[int, int]]:
-        """The parts of A and B to multiply, neighbours sharing one."""
-        order: list[tuple[int, int]] = []
-        for p in range(self.parts_a):
-            kept = [q for q in range(self.parts_b) if p + q <= 2]
-            shared = order[-1][1] if order else None
-            next_shared = max(min(self.parts_b - 1, 1 - p), 0)
-            kept.sort(key=lambda q, s=shared, n=next_shared: (q != s, q == n))
-            order += [(p, q) for q in kept]
-        return order
-
 
 def plan_tile_matmul(
     m: Size, most_rows: int, n: int, k: int, *, a: str, b: str
@@ -202,9 +170,9 @@ def emit_tile_matmul(
         scratch: memref<N x i8>, N ≥ plan.scratch_bytes, one for each thread.
     """
     kernel = _Kernel(b, plan, read_a, read_row, finish, packed_b, scratch)
-    kernel.tiles.configure()
+    kernel.product.tiles.configure()
     b.segments(low, high, plan.panels, kernel.block, b.size(plan.blocks))
-    kernel.tiles.release()
+    kernel.product.tiles.release()
 
 
 class _Kernel:
@@ -220,9 +188,9 @@ class _Kernel:
         packed_b: ir.Value,
         scratch: ir.Value,
     ) -> None:
-        self.b, self.plan, self.tiles = b, plan, Tiles(b)
+        self.b, self.plan = b, plan
+        self.product = TileProduct(b, plan.parts_a, plan.parts_b, packed_b)
         self.read_a, self.read_row, self.finish = read_a, read_row, finish
-        self.packed_b = packed_b
         self.m = b.size(plan.m)
         bfloat16 = ir.BF16Type.get()
         split = ir.MemRefType.get(list(plan.split_shape), bfloat16)
@@ -284,27 +252,15 @@ class _Kernel:
 
     def split_one(self, i: Index, r: Index, chunk: Index, c: Index, lanes: int) -> None:
         """Splits the part of row i that lies in one tile."""
-        b, plan = self.b, self.plan
+        b = self.b
         k = b.mul(chunk, TILE_DEPTH)
-        halves = []
-        for first in (0, b.lanes):
-            live = min(max(lanes - first, 0), b.lanes)
-            value = b.splat(0)
-            if live:
-                value = b.widen(self.read_row(i, b.add(k, first), live))
-            if 0 < live < b.lanes:
-                value = arith.select(b.mask(live), value, b.splat(0))
-            halves.append(value)
-        at = [b.floordiv(r, TILE_ROWS), c, 0, b.mod(r, TILE_ROWS), 0]
-        for part in range(plan.parts_a):
-            rounded = to_bfloat16(*halves)
-            at[2] = part
-            vector.store(rounded, self.split_a, [b.index(x) for x in at])
-            if part + 1 < plan.parts_a:
-                halves = [
-                    arith.subf(x, y)
-                    for x, y in zip(halves, from_bfloat16(rounded), strict=True)
-                ]
+        halves = read_chunk(
+            b, lanes, lambda first, live: self.read_row(i, b.add(k, first), live)
+        )
+        tile, inside = b.floordiv(r, TILE_ROWS), b.mod(r, TILE_ROWS)
+        for part, value in enumerate(self.product.split(halves)):
+            at = [tile, c, part, inside, 0]
+            vector.store(value, self.split_a, [b.index(x) for x in at])
 
     # Products.
 
@@ -340,38 +296,32 @@ class _Kernel:
         count: Index,
     ) -> None:
         """Adds one cut's products to the sums of one or two tiles of rows."""
-        b, plan, tiles = self.b, self.plan, self.tiles
+        b, plan, product = self.b, self.plan, self.product
         first = b.mul(tile, TILE_ROWS) if plan.is_cut else 0
         sums = self._sums_at(number, first)
-        registers = [(t, h) for t in range(height) for h in range(2)]
-
-        def each(action: Callable[..., None]) -> None:
-            for t, h in registers:
-                offset = t * TILE_ROWS * PANEL_COLUMNS * 4 + h * TILE_ROWS * 4
-                action(2 * t + h, b.add(sums, offset), PANEL_COLUMNS * 4)
-
-        def clear() -> None:
-            for t, h in registers:
-                tiles.zero(2 * t + h)
-
-        b.when(b.less(0, chunk), lambda: each(tiles.load), clear)
+        b.when(
+            b.less(0, chunk),
+            lambda: product.load(height, sums),
+            lambda: product.clear(height),
+        )
+        chunk_bytes = plan.parts_a * TILE_BYTES
+        base = product.tiles.base(self.split_a)
         left = [
-            b.add(
-                tiles.base(self.split_a),
-                b.mul(b.add(tile, t), plan.cut * plan.parts_a * TILE_BYTES),
-            )
+            b.add(base, b.mul(b.add(tile, t), plan.cut * chunk_bytes))
             for t in range(height)
         ]
-        depth_bytes = plan.parts_b * 2 * TILE_BYTES
-        place = b.add(b.mul(panel, plan.chunks), chunk)
-        right = b.add(tiles.base(self.packed_b), b.mul(place, depth_bytes))
+        right = product.right(panel, chunk)
 
         def step(c: Index) -> None:
-            lefts = [b.add(x, b.mul(c, plan.parts_a * TILE_BYTES)) for x in left]
-            self.multiply(lefts, b.add(right, b.mul(c, depth_bytes)))
+            product.multiply(
+                [b.add(x, b.mul(c, chunk_bytes)) for x in left],
+                b.add(right, b.mul(c, product.step_bytes)),
+                part_bytes=TILE_BYTES,
+                row_bytes=TILE_BYTES // TILE_ROWS,
+            )
 
         b.loop(0, count, 1, step)
-        each(tiles.store)
+        product.store(height, sums)
 
         def finish() -> None:
             i = b.add(row, b.mul(tile, TILE_ROWS))
@@ -383,30 +333,11 @@ class _Kernel:
     def _sums_at(self, number: Index, first: Index) -> Index:
         """The address of the sums of a panel, from row `first` on."""
         b, plan = self.b, self.plan
-        base = self.tiles.base(self.sums)
+        base = self.product.tiles.base(self.sums)
         if not plan.is_cut:
             return base
         place = b.add(b.mul(number, plan.block_rows), first)
         return b.add(base, b.mul(place, PANEL_COLUMNS * 4))
-
-    def multiply(self, left: list[Index], right: Index) -> None:
-        """Adds the products of all parts in one step along k to tiles 0 … 3."""
-        b, tiles = self.b, self.tiles
-        loaded: dict[int, int] = {}
-
-        def need(tile: int, part: int, address: Index) -> None:
-            if loaded.get(tile) != part:
-                tiles.load(tile, address)
-                loaded[tile] = part
-
-        for p, q in self.plan.products:
-            for t, address in enumerate(left):
-                need(4 + t, p, b.add(address, p * TILE_BYTES))
-            for h in range(2):
-                need(6 + h, q, b.add(right, (2 * q + h) * TILE_BYTES))
-            for t in range(len(left)):
-                for h in range(2):
-                    tiles.multiply_add(2 * t + h, 4 + t, 6 + h)
 
     # Results.
 
@@ -430,17 +361,6 @@ class _Kernel:
         def read(r: Index, v: int) -> Vector:
             return b.load(self.sums, where, b.add(first, r), v * b.lanes)
 
-        def check(r: Index, *found: Vector) -> list[Vector]:
-            zero = b.splat(0)
-            return [vector.fma(read(r, v), zero, x) for v, x in enumerate(found)]
-
-        found = b.loop(0, rows, 1, check, [b.splat(0)] * 2)
-        total = b.plus(*found)
-        is_nan = arith.cmpf(arith.CmpFPredicate.UNO, total, total)
-        any_nan = vector.reduction(
-            ir.IntegerType.get_signless(1), vector.CombiningKind.OR, is_nan
-        )
-
         def again() -> None:
             def row(r: Index) -> None:
                 for v in range(2):
@@ -449,7 +369,7 @@ class _Kernel:
 
             b.loop(0, rows, 1, row)
 
-        b.when(any_nan, again)
+        b.when(self.product.any_nan(rows, read), again)
 
         def each(r: Index) -> None:
             for v, (j, lanes) in enumerate(live):
@@ -459,25 +379,12 @@ class _Kernel:
 
     def with_fma(self, panel: Index, half: int, i: Index) -> Vector:
         """Half a row of a panel as any processor computes it, slowly."""
-        b, plan = self.b, self.plan
-        word = ir.IntegerType.get_signless(32)
-        words = ir.VectorType.get([TILE_ROWS], word)
-        shorts = ir.VectorType.get([TILE_DEPTH], ir.IntegerType.get_signless(16))
-
-        def splat(value: Any) -> ir.Value:
-            return vector.broadcast(words, arith.index_cast(word, b.index(value)))
+        b = self.b
 
         def step(k: Index, acc: Vector) -> list[Vector]:
             chunk, inside = b.floordiv(k, TILE_DEPTH), b.mod(k, TILE_DEPTH)
-            pair, odd = b.floordiv(inside, 2), b.mod(inside, 2)
-            down, up = splat(b.mul(odd, 16)), splat(16)
-            value = b.splat(0)
-            for part in reversed(range(plan.parts_b)):
-                at = [panel, chunk, part, half, pair, 0]
-                packed = vector.load(shorts, self.packed_b, [b.index(x) for x in at])
-                bits = arith.shrui(vector.bitcast(words, packed), down)
-                value = b.plus(vector.bitcast(b.vector, arith.shli(bits, up)), value)
+            value = self.product.weights(panel, chunk, inside, half)
             x = b.broadcast(b.widen_scalar(self.read_a(i, k)))
             return [b.multiply_add(x, value, acc)]
 
-        return b.loop(0, plan.k, 1, step, [b.splat(0)])[0]
+        return b.loop(0, self.plan.k, 1, step, [b.splat(0)])[0]

@@ -16,6 +16,7 @@ from ix.passes.linalg.structure import Convolution, match_convolution
 from ix.passes.schedule.elemental import Lanes
 from ix.passes.schedule.index import Index
 from ix.passes.schedule.kernel import Frame, Kernel, KernelCode, Packing, build
+from ix.passes.schedule.microkernel.amx import TILE_DEPTH
 from ix.passes.schedule.microkernel.builder import Builder
 from ix.passes.schedule.microkernel.convolution import (
     Axis,
@@ -24,15 +25,23 @@ from ix.passes.schedule.microkernel.convolution import (
     plan_convolution,
     plan_depthwise,
 )
-from ix.passes.schedule.packing import packing
+from ix.passes.schedule.microkernel.tile_convolution import (
+    TileConvolutionPlan,
+    emit_tile_convolution,
+    plan_tile_convolution,
+)
+from ix.passes.schedule.microkernel.tile_product import PARTS
+from ix.passes.schedule.packing import packing, tile_steps
 from ix.passes.schedule.rules.contraction import (
     GFLOPS,
+    TILED_GFLOPS,
+    TILED_ROWS,
     finish_outputs,
     starts_from_zero,
 )
 from ix.passes.schedule.structure import kind_of
 from ix.passes.schedule.symbols import reassociation, segments
-from ix.runtime.sizes import product
+from ix.runtime.sizes import bounds, product
 from ix.target import Target
 
 __all__ = ["apply"]
@@ -185,14 +194,15 @@ class _Rule:
         self.groups = self._total(match.groups)
         self.outputs = self._total(match.outputs)
         self.inputs = self._total(match.inputs)
-        self.plan = self._plan()
+        self.plan, self.tiled = self._plan()
 
     def _total(self, loops: tuple[int, ...]) -> int:
         total = product([self.sizes[loop] for loop in loops])
         assert isinstance(total, int)
         return total
 
-    def _plan(self) -> ConvolutionPlan:
+    def _plan(self) -> tuple[ConvolutionPlan, TileConvolutionPlan | None]:
+        """The blocks, and how matrix tiles compute them, if they do."""
         shape = self.kernel.shape(self.source.value)
         axes = []
         for number, place in enumerate(self.match.places):
@@ -213,26 +223,34 @@ class _Rule:
         batch = product([self.sizes[loop] for loop in self.match.batch])
         channels_last = self.source.roles[-1][0] != "window"
         if self.inputs == 1 and self.outputs == 1 and self.groups > 1:
-            return plan_depthwise(
+            plan = plan_depthwise(
                 self.target,
                 batch=batch,
                 channels=self.groups,
                 axes=axes,
                 channels_last=channels_last,
             )
-        return plan_convolution(
-            self.target,
-            batch=batch,
-            channels=self.groups * self.inputs,
-            features=self.groups * self.outputs,
-            axes=axes,
-            groups=self.groups,
-            channels_last=channels_last,
-        )
+            return plan, None
+        sizes: dict[str, Any] = {
+            "batch": batch,
+            "channels": self.groups * self.inputs,
+            "features": self.groups * self.outputs,
+            "axes": axes,
+            "groups": self.groups,
+            "channels_last": channels_last,
+        }
+        types = [str(v.type.element_type) for v in (self.source.value, self.filter)]
+        rows = product([batch, *(axis.output for axis in axes)])
+        many = bounds(rows, self.kernel.ranges)[0] >= TILED_ROWS
+        if self.target.has_tiles and many and all(kind in PARTS for kind in types):
+            tiled = plan_tile_convolution(self.target, a=types[0], b=types[1], **sizes)
+            if tiled is not None:
+                return tiled.blocks, tiled
+        return plan_convolution(self.target, **sizes), None
 
     def _packing(self) -> Packing:
         """From the filter as it lies to the plan's panels; as `pack_filter`."""
-        match, plan = self.match, self.plan
+        match, plan, tiled = self.match, self.plan, self.tiled
         order = [*match.taps, *match.inputs, *match.groups, *match.outputs]
         position = {loop: axis for axis, loop in enumerate(match.filter_axes)}
         axes = [position[loop] for loop in order if loop is not None]
@@ -241,12 +259,26 @@ class _Rule:
         features = plan.features // parts
         width = plan.group_panels * plan.panel_columns
         panels = parts * plan.group_panels
+        lie = [
+            ("reshape", list(self.filter.type.shape)),
+            ("transpose", axes),
+        ]
+        if tiled is not None:
+            runs = tiled.steps // tiled.run_steps
+            depth = tiled.run_steps * TILE_DEPTH
+            return packing(
+                [
+                    *lie,
+                    ("reshape", [runs, tiled.run, parts, features]),
+                    ("pad", [runs, depth, parts, width]),
+                    *tile_steps(tiled.steps, panels, tiled.parts_b),
+                ]
+            )
         flat = [*kernel, self.inputs]
         rank = len(flat)
         return packing(
             [
-                ("reshape", list(self.filter.type.shape)),
-                ("transpose", axes),
+                *lie,
                 ("reshape", [*flat, parts, features]),
                 ("pad", [*flat, parts, width]),
                 ("reshape", [*flat, panels, plan.panel_columns]),
@@ -256,25 +288,30 @@ class _Rule:
         )
 
     def code(self) -> KernelCode:
-        plan, most = self.plan, self.kernel.most
+        plan, tiled, most = self.plan, self.tiled, self.kernel.most
         number = self.kernel.inputs.index(self.filter)
         taps = self._taps()
         points = most(product(self.kernel.shape(self.result)))
         flops = 2 * points * taps * self.inputs
-        element = self.filter.type.element_type
+        kind = ir.MemRefType.get(list(plan.filter_shape), self.filter.type.element_type)
+        if tiled is not None:
+            word = ir.IntegerType.get_signless(16)
+            kind = ir.MemRefType.get(list(tiled.packed_shape), word)
+        speed = GFLOPS if tiled is None else TILED_GFLOPS
         return build(
             self.kernel,
             self.target,
             self._emit,
             family="convolution",
             items=plan.items,
-            item_ns=flops / GFLOPS / max(most(plan.items), 1),
+            item_ns=flops / speed / max(most(plan.items), 1),
             lanes=self.target.lanes(32),
-            scratch_bytes=plan.scratch_bytes,
+            scratch_bytes=(tiled or plan).scratch_bytes,
             level=0,
             flops=flops,
             packings={number: self._packing()},
-            packed_types={number: ir.MemRefType.get(list(plan.filter_shape), element)},
+            packed_types={number: kind},
+            setup_ns=0 if tiled is None else tiled.setup_ns,
         )
 
     def _taps(self) -> int:
@@ -308,16 +345,18 @@ class _Rule:
                 at = self._output_point(frame, n, position, o, along)
                 finish_outputs(frame, self.result, at, lanes_of(live), value)
 
-        emit_convolution(
-            b,
-            self.plan,
-            low=frame.low,
-            high=frame.high,
-            scratch=frame.scratch,
-            read_x=read_x,
-            packed_filter=frame.inputs[self.kernel.inputs.index(self.filter)],
-            finish=finish,
-        )
+        operands: dict[str, Any] = {
+            "low": frame.low,
+            "high": frame.high,
+            "scratch": frame.scratch,
+            "read_x": read_x,
+            "packed_filter": frame.inputs[self.kernel.inputs.index(self.filter)],
+            "finish": finish,
+        }
+        if self.tiled is not None:
+            emit_tile_convolution(b, self.tiled, **operands)
+        else:
+            emit_convolution(b, self.plan, **operands)
 
     def _images(self, frame: Frame, n: Any) -> dict[int, Index]:
         sizes = [frame.elemental.base(self.sizes[loop]) for loop in self.match.batch]

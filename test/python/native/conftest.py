@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,8 @@ from ix.passes.cpu.translate import to_llvm_ir
 from ix.passes.schedule.microkernel.builder import Builder
 from ix.runtime.elf import load_object
 from ix.target import Target, host_missing
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 Array = np.ndarray[Any, Any]
 Emit = Callable[..., None]

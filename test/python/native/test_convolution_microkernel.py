@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import platform
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
+from convolution_shapes import Shape, convolution
 
 from ix.mlir import arith
 from ix.passes.schedule.microkernel.convolution import (
@@ -27,44 +26,6 @@ pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="runs x86
 
 Array = np.ndarray[Any, Any]
 KINDS = {"f16": "f2", "f32": "f4", "f64": "f8", "i8": "i1", "i32": "i4"}
-
-
-@dataclass(frozen=True)
-class Shape:
-    """Sizes of one convolution; lists have one entry for each spatial axis."""
-
-    batch: int
-    channels: int
-    features: int
-    spatial: tuple[int, ...]
-    kernel: tuple[int, ...]
-    strides: tuple[int, ...] = ()
-    dilations: tuple[int, ...] = ()
-    low: tuple[int, ...] = ()
-    high: tuple[int, ...] = ()
-    groups: int = 1
-
-    def full(self, values: tuple[int, ...], default: int) -> tuple[int, ...]:
-        return values or (default,) * len(self.spatial)
-
-    @property
-    def padding(self) -> list[tuple[int, int]]:
-        low = self.full(self.low, 0)
-        return list(zip(low, self.high or low, strict=True))
-
-    @property
-    def axes(self) -> list[Axis]:
-        strides, dilations = self.full(self.strides, 1), self.full(self.dilations, 1)
-        return [
-            Axis(size, (size + sum(pad) - (k - 1) * d - 1) // s + 1, k, s, d, pad[0])
-            for size, k, s, d, pad in zip(
-                self.spatial, self.kernel, strides, dilations, self.padding, strict=True
-            )
-        ]
-
-    @property
-    def depthwise(self) -> bool:
-        return self.groups == self.channels == self.features > 1
 
 
 SHAPES = [
@@ -92,27 +53,6 @@ DEPTHWISE = [
     Shape(1, 33, 33, (6, 5, 4), (3, 3, 3), low=(1, 1, 1), groups=33),
     Shape(1, 80, 80, (30, 30), (3, 3), dilations=(2, 3), low=(2, 3), groups=80),
 ]
-
-
-def convolution(x: Array, f: Array, shape: Shape) -> Array:
-    """[n, c, …] and [o, c / groups, k…] → [n, …, o], by the definition."""
-    axes, groups = shape.axes, shape.groups
-    padded = np.pad(x.astype("f8"), [(0, 0), (0, 0), *shape.padding])
-    outputs = [axis.output for axis in axes]
-    y = np.zeros((shape.batch, *outputs, shape.features))
-    split = f.astype("f8").reshape(groups, -1, *f.shape[1:])
-    for tap in itertools.product(*(range(axis.kernel) for axis in axes)):
-        window = tuple(
-            slice(
-                start := t * a.dilation, start + (a.output - 1) * a.stride + 1, a.stride
-            )
-            for t, a in zip(tap, axes, strict=True)
-        )
-        part = padded[(slice(None), slice(None), *window)]
-        part = part.reshape(shape.batch, groups, -1, *outputs)
-        weights = split[(slice(None), slice(None), slice(None), *tap)]
-        y += np.einsum("ngc...,goc->n...go", part, weights).reshape(y.shape)
-    return y
 
 
 def planned(
