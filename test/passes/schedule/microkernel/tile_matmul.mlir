@@ -14,10 +14,10 @@
 // CHECK:         vector.fma
 // CHECK:         llvm.call_intrinsic "llvm.x86.tilerelease"
 module attributes {ix.target = "cpu:amx"} {
-  func.func @main(%x: tensor<32x96xf32>) -> tensor<32x64xf32> {
+  func.func @main(%x: tensor<64x96xf32>) -> tensor<64x64xf32> {
     %w = "ix.parameter"() {name = "w"} : () -> tensor<96x64xf32>
-    %0 = "ix.matmul"(%x, %w) {transpose_a = false, transpose_b = false} : (tensor<32x96xf32>, tensor<96x64xf32>) -> tensor<32x64xf32>
-    return %0 : tensor<32x64xf32>
+    %0 = "ix.matmul"(%x, %w) {transpose_a = false, transpose_b = false} : (tensor<64x96xf32>, tensor<96x64xf32>) -> tensor<64x64xf32>
+    return %0 : tensor<64x64xf32>
   }
 }
 
