@@ -32,6 +32,7 @@ class Access:
     ctas:       for shared memory: the CTA of the batch that the bytes belong to, (n,)
     is_strong:  atomic, volatile, relaxed, acquire or release
     is_nc:      a load through the non-coherent cache
+    is_collective: whether the lanes of each warp access together, each for the others
     """
 
     space: str
@@ -42,6 +43,7 @@ class Access:
     ctas: Array | None = None
     is_strong: bool = False
     is_nc: bool = False
+    is_collective: bool = False
     _bounds: tuple[int, int] | None = None
 
     @property

@@ -21,6 +21,7 @@ from ix.emulator.syntax import Instruction
 __all__ = ["INSTRUCTIONS"]
 
 _BARRIERS = 16  # of a CTA
+_ALL_LANES = 0xFFFFFFFF
 
 
 @dataclass(slots=True)
@@ -272,24 +273,37 @@ def compile_warp_barrier(instruction: Instruction, kernel: KernelCode) -> Step:
         arrived = batch.extensions.setdefault(
             "warp_barriers", np.zeros(batch.threads, np.bool_)
         )
+        is_whole = active.write_mask is None and bool((masks == _ALL_LANES).all())
+        if is_whole and not arrived.any():
+            batch.race.meet(active.warps)
+            return None
         arrived |= active.full_mask
         events: list[tuple[Hashable, Array]] = []
-        for warp in active.warps:
+        for warp, bits, mine in _named_together(active, masks):
             at = slice(warp * WARP, (warp + 1) * WARP)
-            first = int(np.argmax(active.full_mask[at])) + warp * WARP
-            bits = int(masks[first])
             wanted = (bits >> np.arange(WARP)) & 1 != 0
-            event = ("lanes", hex(bits), "of warp", int(warp))
-            if (arrived[at] | ~wanted | batch.scheduler.exited[at]).all():
+            exited = batch.scheduler.exited[at]
+            event = ("lanes", hex(bits), "of warp", warp)
+            if (arrived[at] | ~wanted | exited).all():
                 arrived[at] &= ~wanted
+                batch.race.meet_some(warp, wanted | exited)
                 batch.scheduler.wake(event)
             else:
-                mine = np.zeros(batch.threads, np.bool_)
-                mine[at] = active.full_mask[at]
                 events.append((event, mine))
         return Wait(events, retry=False) if events else None
 
     return step
+
+
+def _named_together(active: Active, masks: Array) -> Iterator[tuple[int, int, Array]]:
+    """(warp, mask, who of the batch) for each mask that threads of a warp have."""
+    for warp in active.warps.tolist():
+        at = slice(warp * WARP, (warp + 1) * WARP)
+        own = active.full_mask[at]
+        for bits in np.unique(masks[at][own]).tolist():
+            mine = np.zeros(active.threads, np.bool_)
+            mine[at] = own & (masks[at] == bits)
+            yield warp, bits, mine
 
 
 @dataclass(slots=True)

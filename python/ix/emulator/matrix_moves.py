@@ -54,7 +54,9 @@ def compile_ldmatrix(instruction: Instruction, kernel: KernelCode) -> Step:
 
     def step(batch: Batch, active: Active) -> None:
         at, lanes = _row_addresses(batch, active, address(batch), count)
-        rows = batch.memory.load("shared", at, np.uint16, 8, lanes)
+        rows = batch.memory.load(
+            "shared", at, np.uint16, 8, lanes, is_collective=True
+        )
         tiles = rows.reshape(-1, count, _ROWS, 8)
         registers = registers_of_tiles(tiles, transposed)
         for index, write in enumerate(writers):
@@ -76,7 +78,9 @@ def compile_stmatrix(instruction: Instruction, kernel: KernelCode) -> Step:
         at, lanes = _row_addresses(batch, active, address(batch), count)
         registers = np.stack([active.select(read(batch)) for read in readers], -1)
         tiles = tiles_of_registers(registers.reshape(-1, WARP, count), transposed)
-        batch.memory.store("shared", at, tiles.reshape(-1, 8), lanes)
+        batch.memory.store(
+            "shared", at, tiles.reshape(-1, 8), lanes, is_collective=True
+        )
 
     return step
 

@@ -85,6 +85,7 @@ class Memory:
         *,
         is_strong: bool = False,
         is_nc: bool = False,
+        is_collective: bool = False,
         counted: bool = True,
         ctas: Array | None = None,
     ) -> Array:
@@ -96,6 +97,7 @@ class Memory:
             threads: Who reads, as indices in the batch, (n,).
             is_strong: Whether the access is ordered by itself (volatile, relaxed, ...).
             is_nc: Whether it goes through the non-coherent cache.
+            is_collective: Whether the lanes of a warp read for one another.
             counted: Whether sectors or wavefronts are counted.
             ctas: For shared memory, the CTA that each address belongs to; by default
                 that of the thread, or of the rank in a shared::cluster address.
@@ -109,6 +111,7 @@ class Memory:
             return self._load_generic(addresses, kind, count, threads, is_strong)
         access = self.access(space, "read", addresses, size, threads, ctas)
         access.is_strong, access.is_nc = is_strong, is_nc
+        access.is_collective = is_collective
         buffer, index = self.locate(access)
         self.require_written(access, index)
         self.note(access, index, counted)
@@ -122,6 +125,7 @@ class Memory:
         threads: Array,
         *,
         is_strong: bool = False,
+        is_collective: bool = False,
         counted: bool = True,
         ctas: Array | None = None,
     ) -> None:
@@ -132,7 +136,7 @@ class Memory:
             self._store_generic(addresses, values, threads, is_strong)
             return
         access = self.access(space, "write", addresses, size, threads, ctas)
-        access.is_strong = is_strong
+        access.is_strong, access.is_collective = is_strong, is_collective
         buffer, index = self.locate(access)
         self.note(access, index, counted, values)
         scatter(buffer, index, size, values)

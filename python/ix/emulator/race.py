@@ -5,8 +5,10 @@ atomics join them. Asynchronous work (cp.async groups, bulk copies, wgmma groups
 done by agents of its own, which a warp knows of once it has waited for them. Every
 granule of shared and global memory remembers who wrote it last, and who has read it.
 
-Threads of a warp count as one agent. Accesses that are both atomic, volatile or relaxed
-do not race. Between CTAs, an order comes from releases and acquires in global memory.
+Warps are the agents, but what one lane did is ordered before another lane of the warp
+only where they met: at bar.warp.sync, a barrier, or through memory. Accesses that are
+both atomic, volatile or relaxed do not race. Between CTAs, an order comes from releases
+and acquires in global memory.
 
     race.access(access, index)                   by the warps themselves
     race.issue_copies(access, index, groups)     cp.async  → wait_copies
@@ -77,17 +79,38 @@ class RaceDetector:
     def access(self, access: Access, index: Array, values: Array | None = None) -> None:
         """Records an access, and reports those that it races with.
 
+        Args:
+            values: What a write writes, (n, count).
+
         Raises:
             RaceError: Another access of the same bytes is not ordered before it.
         """
         if not len(index):
             return
         if access.space == "global":
-            self.in_global.access(access)
+            self.in_global.access(access, values)
         elif access.space == "shared":
-            self.shared.access(access, index)
+            self.shared.access(access, index, values)
 
     # Barriers
+
+    def meet(self, warps: Array) -> None:
+        """All lanes of warps wait for one another, and see what the others did."""
+        if self.enabled:
+            self.clocks.meet(warps)
+
+    def meet_some(self, warp: int, lanes: Array) -> None:
+        """Some lanes of a warp wait for one another; bool (32,)."""
+        if self.enabled:
+            self.clocks.meet_some(warp, lanes)
+
+    def meet_in_passing(self, active: Active) -> None:
+        """Lanes execute an instruction that waits for them all, but orders nothing.
+
+        Hardware orders their accesses all the same, so that is forgiven.
+        """
+        if self.enabled and not self.strict:
+            self.clocks.meet(active.warps)
 
     def arrive(self, clock: Array | None, warps: Array) -> Array | None:
         """Warps arrive at a barrier without waiting; what all who did so know."""
@@ -255,14 +278,11 @@ class RaceDetector:
 
     def _wait(self, queue: str, threads: Array, limits: Array) -> None:
         warps = threads // WARP
-        columns = self.clocks.column_of_queue(queue, warps)
         # The lanes of a warp share a queue: the least of them is what is done.
         times = np.full(len(self.clocks.known), np.iinfo(np.int32).max, np.int64)
         np.minimum.at(times, warps, limits)
-        known = self.clocks.known
-        known[warps, SEEN, columns] = np.maximum(
-            known[warps, SEEN, columns], times[warps]
-        )
+        waited = self.clocks.waited[queue]
+        waited[warps] = np.maximum(waited[warps], times[warps])
 
 
 def _of_four_warps(access: Access) -> Access:
@@ -276,4 +296,5 @@ def _of_four_warps(access: Access) -> Access:
         access.size,
         np.tile(access.threads, _WARPGROUP) + offsets,
         None if access.ctas is None else np.tile(access.ctas, _WARPGROUP),
+        is_collective=True,
     )

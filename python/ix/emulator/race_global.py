@@ -14,8 +14,24 @@ import numpy as np
 from ix.emulator.access import Access
 from ix.emulator.batch import WARP, Array, Batch
 from ix.emulator.race_clocks import SEEN, Clocks
-from ix.emulator.race_report import raise_race
-from ix.emulator.race_shadow import agent_of, granules, is_strong, pack, time_of
+from ix.emulator.race_report import (
+    AMONG_LANES,
+    AMONG_WARPS,
+    differing,
+    name_lane,
+    raise_race,
+)
+from ix.emulator.race_shadow import (
+    LANES,
+    agent_of,
+    by_several,
+    granules,
+    in_lane,
+    is_strong,
+    lane_of,
+    pack,
+    time_of,
+)
 
 if TYPE_CHECKING:
     from ix.emulator.heap import Allocation
@@ -52,14 +68,18 @@ class GlobalRaces:
         """Begins a batch."""
         self.batch, self.clocks, self.syncs = batch, clocks, syncs
 
-    def access(self, access: Access) -> None:
-        """Checks and records an access by the warps themselves."""
+    def access(self, access: Access, values: Array | None = None) -> None:
+        """Checks and records an access by the warps themselves.
+
+        Args:
+            values: What a write writes, (n, count).
+        """
         heap = self.batch.memory.heap
         low, high = access.bounds
         allocation = heap.find(low)
         assert allocation is not None
         if high < allocation.end:
-            self._record(self._shadow(allocation), access)
+            self._record(self._shadow(allocation), access, values)
             return
         rest = np.ones(len(access.addresses), np.bool_)
         while rest.any():
@@ -74,7 +94,9 @@ class GlobalRaces:
                 access.threads[inside],
                 is_strong=access.is_strong,
             )
-            self._record(self._shadow(found), part)
+            self._record(
+                self._shadow(found), part, None if values is None else values[inside]
+            )
             rest &= ~inside
 
     def _shadow(self, allocation: Allocation) -> Shadow:
@@ -90,40 +112,45 @@ class GlobalRaces:
             self.shadows[allocation.start] = found
         return found
 
-    def _record(self, shadow: Shadow, access: Access) -> None:
+    def _record(
+        self, shadow: Shadow, access: Access, values: Array | None = None
+    ) -> None:
         offset = (access.addresses - np.uint64(shadow.start)).view(np.int64)
         at = granules(offset, access.size, self.granule)
-        warps = access.threads // WARP
+        warps, lanes = np.divmod(access.threads, WARP)
         every = np.arange(len(self.clocks.known))
         by_warp = pack(
             self.syncs.number(every),
             access.is_strong,
+            0,
             self.batch.pc,
-            self.clocks.time(every),
+            self.clocks.now,
         )
-        packed = by_warp.take(warps)
+        packed = by_warp.take(warps) | in_lane(lanes)
         if len(at) > len(warps):
             count = len(at) // len(warps)
             warps, packed = np.repeat(warps, count), np.repeat(packed, count)
         earlier = shadow.writes.take(at)
         if earlier.any():
-            self._check(access, warps, earlier, "wrote")
+            self._check(access, warps, packed, earlier, "wrote")
             if access.is_nc:
                 self._report_stale(access, earlier)
         if access.kind == "read":
             if not access.is_strong:
-                self._note_read(shadow, at, packed)
+                self._note_read(shadow, at, warps, packed)
             return
         read = shadow.reads.take(at)
         if read.any():
-            self._check(access, warps, read, "read")
+            self._check(access, warps, packed, read, "read")
             self._check_shared(access, warps, shadow, at, read)
         shadow.writes[at] = packed
         if not access.is_strong:
             bad = shadow.writes.take(at) != packed
             if bad.any():
-                first = int(shadow.writes[at[int(np.argmax(bad))]])
-                raise_race(self.batch, access, bad, first, "wrote", self._name(first))
+                others = shadow.writes.take(at)
+                bad &= (agent_of(others) != agent_of(packed)) | differing(at, values)
+                if bad.any():
+                    self._report(access, bad, packed, others, "wrote")
 
     def _report_stale(self, access: Access, earlier: Array) -> None:
         """Reports a load through the non-coherent cache of what the launch has written.
@@ -135,26 +162,42 @@ class GlobalRaces:
         remedy = "load it without .nc"
         raise_race(self.batch, access, bad, first, "wrote", self._name(first), remedy)
 
-    def _note_read(self, shadow: Shadow, at: Array, packed: Array) -> None:
+    def _note_read(
+        self, shadow: Shadow, at: Array, warps: Array, packed: Array
+    ) -> None:
         earlier = shadow.reads.take(at)
         if earlier.any():
-            peers = self.clocks.peers
-            others = agent_of(earlier) // peers != agent_of(packed) // peers
-            others &= earlier != 0
-            if others.any():
-                shadow.is_shared[at[others]] = True
+            packed = self._with_others(shadow, at, warps, packed, earlier)
         shadow.reads[at] = packed
-        # Clusters that read a granule in the same step overwrite one another.
+        # Those that read a granule in the same step overwrite one another.
         after = shadow.reads.take(at)
         if (after != packed).any():
-            peers = self.clocks.peers
-            others = agent_of(after) // peers != agent_of(packed) // peers
-            shadow.is_shared[at[others]] = True
+            shadow.reads[at] = self._with_others(shadow, at, warps, packed, after)
 
-    def _check(self, access: Access, warps: Array, earlier: Array, verb: str) -> None:
+    def _with_others(
+        self, shadow: Shadow, at: Array, warps: Array, packed: Array, others: Array
+    ) -> Array:
+        """Reads with those of other lanes; notes where other clusters have read."""
+        clocks, agents, readers = self.clocks, agent_of(others), agent_of(packed)
+        differs = agents != readers
+        if differs.any():
+            foreign = differs & (others != 0)
+            if clocks.peers > 1:
+                foreign &= agents // clocks.peers != readers // clocks.peers
+            shadow.is_shared[at[foreign]] = True
+        fresh = (others ^ packed) & LANES != 0
+        fresh &= ~differs
+        if fresh.any():
+            fresh &= time_of(others) > clocks.known[warps, SEEN, clocks.own[warps]]
+            return np.where(fresh, by_several(packed), packed)
+        return packed
+
+    def _check(
+        self, access: Access, warps: Array, packed: Array, earlier: Array, verb: str
+    ) -> None:
         """Reports earlier accesses that are not known to the accessing warps."""
         agent, peers = agent_of(earlier), self.clocks.peers
-        own = self.syncs.number(warps)
+        own = agent_of(packed)
         same = agent // peers == own // peers
         known = self.clocks.known[warps, SEEN, np.where(same, agent % peers, 0)]
         bad = np.where(same, time_of(earlier) > known, True) & (earlier != 0)
@@ -162,14 +205,27 @@ class GlobalRaces:
             bad &= ~is_strong(earlier)
         if not bad.any():
             return
+        bad = self.clocks.beyond_lane(
+            bad, earlier, warps, lane_of(packed), agent == own
+        )
         foreign = np.flatnonzero(bad & ~same)
         if len(foreign):
             bad[foreign] = self.syncs.is_unknown(
                 warps[foreign], agent[foreign], time_of(earlier[foreign])
             )
         if bad.any():
-            first = int(earlier[int(np.argmax(bad))])
-            raise_race(self.batch, access, bad, first, verb, self._name(first))
+            self._report(access, bad, packed, earlier, verb)
+
+    def _report(
+        self, access: Access, bad: Array, packed: Array, earlier: Array, verb: str
+    ) -> None:
+        at = int(np.argmax(bad))
+        first, name = int(earlier[at]), self._name(int(earlier[at]))
+        if agent_of(earlier)[at] == agent_of(packed)[at]:
+            name, remedy = f"{name_lane(first)} {name}", AMONG_LANES
+        else:
+            remedy = AMONG_WARPS
+        raise_race(self.batch, access, bad, first, verb, name, remedy)
 
     def _check_shared(
         self, access: Access, warps: Array, shadow: Shadow, at: Array, read: Array

@@ -1,7 +1,7 @@
 """What the race detector remembers of each granule of memory: the last accesses.
 
-An access is one int64: agent + 1 (23 bits), whether it was strong (1), the instruction
-(16) and the time (24), from the top. Zero is no access.
+An access is one int64: agent + 1 (22 bits), whether it was strong (1), the lane (6),
+the instruction (15) and the time (20), from the top. Zero is no access.
 """
 
 from __future__ import annotations
@@ -14,27 +14,38 @@ from ix.emulator.syntax import Immediate, Instruction
 from ix.emulator.types import bytes_of, is_type
 
 __all__ = [
+    "LANES",
+    "SEVERAL",
     "agent_of",
+    "by_several",
     "granule_of",
     "granules",
+    "in_lane",
     "instruction_of",
     "is_strong",
+    "lane_of",
     "pack",
     "time_of",
 ]
 
-_TIME, _PLACE = 24, 16
-_STRONG_BIT = _TIME + _PLACE
+_TIME, _PLACE, _LANE = 20, 15, 6  # bits
+_LANE_SHIFT = _TIME + _PLACE
+_STRONG_BIT = _LANE_SHIFT + _LANE
 _AGENT_SHIFT = _STRONG_BIT + 1
 _TIME_MASK, _PLACE_MASK = (1 << _TIME) - 1, (1 << _PLACE) - 1
+_LANE_MASK = (1 << _LANE) - 1
 _WIDEST = 16  # bytes of a granule at most
 
+SEVERAL = 32  # the lane of what several lanes of a warp did
+LANES = _LANE_MASK << _LANE_SHIFT  # where the lane of an access stands
 
-def pack(agent: Array, strong: bool, pc: int, time: Array) -> Array:
+
+def pack(agent: Array, strong: bool, lane: Array | int, pc: int, time: Array) -> Array:
     """Packs accesses."""
     rest = int(strong) << _STRONG_BIT | min(pc, _PLACE_MASK) << _TIME
     shifted = (agent.astype(np.int64) + 1) << _AGENT_SHIFT
-    return np.asarray(shifted | rest | (time.astype(np.int64) & _TIME_MASK))
+    shifted |= time.astype(np.int64) & _TIME_MASK | rest
+    return np.asarray(shifted | np.left_shift(lane, _LANE_SHIFT))
 
 
 def agent_of(packed: Array) -> Array:
@@ -45,6 +56,21 @@ def agent_of(packed: Array) -> Array:
 def time_of(packed: Array) -> Array:
     """The time of packed accesses."""
     return packed & _TIME_MASK
+
+
+def in_lane(lanes: Array) -> Array:
+    """What packs accesses of lane 0 as those of other lanes."""
+    return np.asarray(lanes << _LANE_SHIFT)
+
+
+def lane_of(packed: Array) -> Array:
+    """The lane of packed accesses, or SEVERAL."""
+    return np.asarray(packed >> _LANE_SHIFT & _LANE_MASK)
+
+
+def by_several(packed: Array) -> Array:
+    """Packed accesses as those of several lanes."""
+    return np.asarray(packed & ~LANES | SEVERAL << _LANE_SHIFT)
 
 
 def is_strong(packed: Array) -> Array:

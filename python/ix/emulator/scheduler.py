@@ -173,6 +173,7 @@ class Scheduler:
                 if held is not None:
                     self._hold(held, active, pc)
                     return
+                batch.race.meet_in_passing(current)
             self.steps += 1
             warps[pc] += active.warp_count
             if current is None:

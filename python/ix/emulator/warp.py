@@ -34,6 +34,7 @@ def converge(batch: Batch, active: Active, members: Array) -> Hold | None:
         DivergenceError: A lane executes the instruction without being in its mask.
     """
     if active.mask is None and members.ndim == 0 and int(members) == _ALL:
+        batch.race.meet_in_passing(active)
         return None
     masks = np.broadcast_to(members, (batch.threads,)).reshape(-1, WARP)
     lanes = active.by_warp
@@ -51,6 +52,7 @@ def converge(batch: Batch, active: Active, members: Array) -> Hold | None:
     missing = named & np.asarray(lanes.any(1))[:, None] & ~lanes
     missing &= ~batch.scheduler.exited.reshape(-1, WARP)
     if not missing.any():
+        batch.race.meet_in_passing(active)
         return None
     stand = lanes & np.asarray(missing.any(1))[:, None]
     return Hold(stand.reshape(-1), missing.reshape(-1))

@@ -185,6 +185,7 @@ def _locate(batch: Batch, first: int, chunks: Array) -> tuple[Access, Array]:
         np.full(count, first),
         np.full(count, batch.cta[first]),
     )
+    access.is_collective = True
     _, index = memory.locate(access)
     return access, index
 

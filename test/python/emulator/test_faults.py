@@ -36,7 +36,7 @@ SAYS = {
     MisalignedError: r"multiple",
     OutOfBoundsError: r"needs \d+ bytes of (global|shared) memory to .* behind the end",
     ProxyFenceError: r"put fence\.proxy\.async behind the write",
-    RaceError: r"needs an order between accesses, .* put a barrier or a wait",
+    RaceError: r"needs an order between accesses, .* put (a|bar\.warp\.sync or a) barrier",
     UninitialisedError: r"is still in flight|was never written",
     MatrixDescriptorError: r"needs (zero in the reserved bits|one descriptor in all)",
     TensorMapError: r"needs (a tensor map of 3 dimensions|the 128 bytes)",

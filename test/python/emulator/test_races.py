@@ -68,20 +68,13 @@ def test_a_write_after_a_read_of_another_warp(schedule):
 def test_two_warps_that_write_the_same_word(schedule):
     with pytest.raises(RaceError, match=r"writes shared memory that warp \d wrote at"):
         run(
-            "st.shared.u32 [buffer], %t;",
+            "and.b32 %r1, %t, 31; setp.eq.u32 %p1, %r1, 3; "
+            "@%p1 st.shared.u32 [buffer], %t;",
             module=SHARED,
             block=64,
             count=64,
             schedule=schedule,
         )
-
-
-def test_lanes_of_a_warp_are_one_agent():
-    run(
-        """shl.b32 %r1, %t, 2; xor.b32 %r2, %r1, 64;
-        st.shared.u32 [%r1], %t; bar.warp.sync -1; ld.shared.u32 %r3, [%r2];""",
-        module=SHARED,
-    )
 
 
 def test_halves_of_a_word_belong_to_different_warps():
@@ -204,8 +197,8 @@ def test_atomics_do_not_race_with_each_other_but_with_plain_accesses():
     run("red.global.add.u32 [%out], 1;", grid=4, initial=np.zeros(32))
     with pytest.raises(RaceError, match="updates global memory that warp 0"):
         run(
-            """setp.eq.u32 %p1, %c, 0; @%p1 st.global.u32 [%out], 0;
-            atom.global.add.u32 %r1, [%out], 1;""",
+            """setp.eq.u32 %p1, %i, 0; @%p1 st.global.u32 [%out], 0;
+            setp.eq.u32 %p1, %c, 1; @%p1 atom.global.add.u32 %r1, [%out], 1;""",
             grid=2,
             initial=np.zeros(32),
         )
