@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ix.emulator import alu
-from ix.emulator.types import dtype_of
+from ix.emulator.ptx_types import dtype_of
 
 __all__ = ["bits_of_result", "check", "compare", "operands", "spellings", "values_of"]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ix.emulator.batch import Array
-from ix.emulator.types import STORAGE
+from ix.emulator.ptx_types import STORAGE
 
 __all__ = ["INITIALISED_WORD", "Access", "Pattern", "gather", "scatter"]
 

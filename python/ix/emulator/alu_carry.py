@@ -13,7 +13,7 @@ import numpy as np
 
 from ix.emulator.alu_form import Array, Form, Operation, Words
 from ix.emulator.alu_integer import multiply_high
-from ix.emulator.types import bytes_of, dtype_of
+from ix.emulator.ptx_types import bytes_of, dtype_of
 
 __all__ = ["FORMS"]
 

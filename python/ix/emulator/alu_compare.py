@@ -10,7 +10,7 @@ import numpy as np
 from ix.emulator.alu_form import Array, Form, Operation, Words
 from ix.emulator.alu_packed import lanes_of
 from ix.emulator.alu_rounding import bf16_to_f32, flush_bf16, flusher
-from ix.emulator.types import dtype_of
+from ix.emulator.ptx_types import dtype_of
 
 __all__ = ["FORMS"]
 

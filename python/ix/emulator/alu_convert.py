@@ -26,7 +26,7 @@ from ix.emulator.alu_rounding import (
     to_odd,
     two_sum,
 )
-from ix.emulator.types import bytes_of, dtype_of
+from ix.emulator.ptx_types import bytes_of, dtype_of
 
 __all__ = ["FORMS", "exact_bf16_bits"]
 

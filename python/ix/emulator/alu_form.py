@@ -34,7 +34,7 @@ class Operation:
         sources: The PTX types of the operands.
         results: The PTX types of the results.
         function: Takes one value for each source, a NumPy scalar or an array over
-            threads with the dtype of its type (`types.DTYPES`), and changes none of
+            threads with the dtype of its type (`ptx_types.DTYPES`), and changes none of
             them. Gives the result, or a tuple where there are several. It may
             overflow and divide by zero: call it under `np.errstate(all="ignore")`.
     """

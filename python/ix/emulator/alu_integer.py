@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from ix.emulator.alu_form import Array, Form, Operation, Words, same_type
-from ix.emulator.types import bytes_of, dtype_of
+from ix.emulator.ptx_types import bytes_of, dtype_of
 
 __all__ = ["FORMS", "multiply_high", "saturated_sum"]
 

@@ -20,7 +20,7 @@ from ix.emulator.alu_rounding import (
     round_nearest_bf16,
     round_to,
 )
-from ix.emulator.types import dtype_of
+from ix.emulator.ptx_types import dtype_of
 
 __all__ = ["FORMS"]
 

@@ -23,9 +23,9 @@ from ix.emulator.mbarrier import barriers_of
 from ix.emulator.mbarrier_table import MBarrier, MBarrierTable
 from ix.emulator.memory import space_of
 from ix.emulator.outcome import Step
+from ix.emulator.ptx_types import STORAGE
 from ix.emulator.shared_address import check_shared, shared_reader
 from ix.emulator.syntax import Immediate, Instruction, Operand, Register
-from ix.emulator.types import STORAGE
 
 __all__ = ["INSTRUCTIONS", "CopyQueue"]
 

@@ -19,8 +19,8 @@ from ix.emulator.heap import INITIALISED
 from ix.emulator.kernel_code import KernelCode, Reader, Writer, elements_of
 from ix.emulator.load_store import space_in
 from ix.emulator.outcome import Step
+from ix.emulator.ptx_types import dtype_of, is_type
 from ix.emulator.syntax import Instruction, Sink
-from ix.emulator.types import dtype_of, is_type
 
 __all__ = ["INSTRUCTIONS"]
 

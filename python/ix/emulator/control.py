@@ -19,6 +19,7 @@ from ix.emulator.errors import OutOfBoundsError, TrapError
 from ix.emulator.kernel_code import KernelCode, elements_of
 from ix.emulator.layout import FUNCTION_BASE, align_up
 from ix.emulator.outcome import Exit, Jump, Outcome, Step
+from ix.emulator.ptx_types import bytes_of, dtype_of
 from ix.emulator.syntax import (
     Instruction,
     Operand,
@@ -27,7 +28,6 @@ from ix.emulator.syntax import (
     Variable,
     Vector,
 )
-from ix.emulator.types import bytes_of, dtype_of
 
 __all__ = ["INSTRUCTIONS", "CallStack"]
 

@@ -21,6 +21,7 @@ from ix.emulator.batch import Active, Array, Batch
 from ix.emulator.errors import UnsupportedInstruction
 from ix.emulator.layout import FUNCTION_BASE, Layout, Placed, parameter_layout
 from ix.emulator.outcome import Step
+from ix.emulator.ptx_types import STORAGE, dtype_of, storage_of
 from ix.emulator.special_registers import special_register
 from ix.emulator.syntax import (
     Address,
@@ -37,7 +38,6 @@ from ix.emulator.syntax import (
     Symbol,
     Vector,
 )
-from ix.emulator.types import STORAGE, dtype_of, storage_of
 
 __all__ = ["Compiled", "KernelCode", "Reader", "Writer"]
 

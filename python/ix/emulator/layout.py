@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from ix.emulator.ptx_types import bytes_of
 from ix.emulator.syntax import Function, Module, Variable
-from ix.emulator.types import bytes_of
 
 __all__ = [
     "CLUSTER_SHIFT",

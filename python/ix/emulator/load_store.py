@@ -12,8 +12,8 @@ from ix.emulator.batch import Active, Array, Batch
 from ix.emulator.kernel_code import KernelCode, Writer
 from ix.emulator.memory import space_of
 from ix.emulator.outcome import Step
+from ix.emulator.ptx_types import dtype_of
 from ix.emulator.syntax import Address, Instruction, Operand, Symbol
-from ix.emulator.types import dtype_of
 
 __all__ = ["INSTRUCTIONS", "is_strong", "space_in"]
 

@@ -54,9 +54,7 @@ def compile_ldmatrix(instruction: Instruction, kernel: KernelCode) -> Step:
 
     def step(batch: Batch, active: Active) -> None:
         at, lanes = _row_addresses(batch, active, address(batch), count)
-        rows = batch.memory.load(
-            "shared", at, np.uint16, 8, lanes, is_collective=True
-        )
+        rows = batch.memory.load("shared", at, np.uint16, 8, lanes, is_collective=True)
         tiles = rows.reshape(-1, count, _ROWS, 8)
         registers = registers_of_tiles(tiles, transposed)
         for index, write in enumerate(writers):

@@ -34,7 +34,7 @@ from ix.emulator.layout import (
     WINDOW_BYTES,
     align_up,
 )
-from ix.emulator.types import STORAGE
+from ix.emulator.ptx_types import STORAGE
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike

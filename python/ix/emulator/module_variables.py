@@ -8,8 +8,8 @@ from ix.emulator.batch import Array
 from ix.emulator.errors import PtxSyntaxError
 from ix.emulator.heap import Heap
 from ix.emulator.layout import bytes_of_variable
+from ix.emulator.ptx_types import STORAGE, dtype_of
 from ix.emulator.syntax import Module, Symbol, Variable
-from ix.emulator.types import STORAGE, dtype_of
 
 __all__ = ["allocate_variables"]
 

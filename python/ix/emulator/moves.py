@@ -17,9 +17,9 @@ from ix.emulator.layout import (
 )
 from ix.emulator.memory import space_of
 from ix.emulator.outcome import Step
+from ix.emulator.ptx_types import STORAGE, bytes_of
 from ix.emulator.special_registers import cluster_rank
 from ix.emulator.syntax import Instruction, Vector
-from ix.emulator.types import STORAGE, bytes_of
 
 __all__ = ["INSTRUCTIONS"]
 

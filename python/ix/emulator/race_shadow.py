@@ -10,8 +10,8 @@ import numpy as np
 
 from ix.emulator.batch import Array
 from ix.emulator.kernel_code import KernelCode
+from ix.emulator.ptx_types import bytes_of, is_type
 from ix.emulator.syntax import Immediate, Instruction
-from ix.emulator.types import bytes_of, is_type
 
 __all__ = [
     "LANES",

@@ -24,9 +24,9 @@ from ix.emulator.descriptors import swizzle
 from ix.emulator.errors import MisalignedError
 from ix.emulator.kernel_code import KernelCode, Reader
 from ix.emulator.outcome import Step
+from ix.emulator.ptx_types import STORAGE
 from ix.emulator.syntax import Address, Instruction, Operand
 from ix.emulator.tensor_errors import TensorMapError
-from ix.emulator.types import STORAGE
 from ix.errors import InputError
 from ix.runtime.tensor_map import SIZE, TensorMap
 

@@ -6,9 +6,9 @@
 
 from __future__ import annotations
 
+from ix.emulator.ptx_types import bytes_of, is_type
 from ix.emulator.syntax import Immediate, Symbol, Variable
 from ix.emulator.tokens import TokenStream, parse_number
-from ix.emulator.types import bytes_of, is_type
 
 __all__ = ["SPACES", "parse_parameters", "parse_variables"]
 

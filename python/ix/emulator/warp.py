@@ -15,8 +15,8 @@ from ix.emulator.batch import WARP, Active, Array, Batch
 from ix.emulator.errors import DivergenceError
 from ix.emulator.kernel_code import KernelCode, Reader, elements_of
 from ix.emulator.outcome import Hold, Outcome, Step
+from ix.emulator.ptx_types import dtype_of
 from ix.emulator.syntax import Instruction, Operand
-from ix.emulator.types import dtype_of
 
 __all__ = ["INSTRUCTIONS", "converge"]
 

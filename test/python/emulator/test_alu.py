@@ -16,7 +16,7 @@ from ptx_reference_integer import INTEGER
 
 from ix.emulator import alu
 from ix.emulator.errors import UnsupportedInstruction
-from ix.emulator.types import bytes_of
+from ix.emulator.ptx_types import bytes_of
 
 APPROXIMATE = {"rcp", "sqrt", "rsqrt", "sin", "cos", "lg2", "ex2", "tanh", "div"}
 
