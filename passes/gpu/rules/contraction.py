@@ -98,6 +98,8 @@ class _TileCode:
         self.element = storage.element_type(result.type.element_type)
         self.depth = self.elemental.base(product_.size(product_.depth))
         math_ = self.math
+        steps = math_.compute("add", self.depth, tile.depth - 1)
+        self.steps = math_.compute("div", steps, tile.depth)
         across = self._tiles(product_.columns, tile.columns)
         down = self._tiles(product_.rows, tile.rows)
         sizes = [self.elemental.base(product_.size(product_.batch)), down, across]
@@ -126,9 +128,7 @@ class _TileCode:
         gpu.BarrierOp()
         (start,) = initial_values(self.product.anchor, self.elemental)
         count = tile.thread_rows * tile.thread_columns
-        steps = math_.compute("add", self.depth, tile.depth - 1)
-        steps = math_.compute("div", steps, tile.depth)
-        last = math_.compute("sub", steps, 1)
+        last = math_.compute("sub", self.steps, 1)
         loop = scf.ForOp(
             math_.value(0), math_.value(last), math_.value(1), [start] * count
         )
@@ -147,13 +147,10 @@ class _TileCode:
     def _multiply(self, sums: list[Any]) -> list[Any]:
         """The sums after one step: tile.depth outer products of a thread's elements."""
         chunks = self.tile.depth // WIDTH
-        is_long = self.product.windows or isinstance(self.element, ir.IntegerType)
-        if not is_long:
+        if self.is_written_out:
             for chunk in range(chunks):
                 sums = self._outer_products(chunk, sums)
             return sums
-        # Written out, sums of integers are reordered, and those of windows overlap with
-        # the places of the next step's elements, until registers run out.
         return carry(
             0,
             chunks,
@@ -162,6 +159,18 @@ class _TileCode:
             sums,
             self.elemental,
         )
+
+    @property
+    def is_written_out(self) -> bool:
+        """Whether a step is code without a loop.
+
+        Registers would run out where sums of integers are reordered, where elements of
+        more than two chunks are read ahead, and where they are of 64 bits. LLVM makes
+        one step of two.
+        """
+        is_short = self.element.width <= 32 and self.tile.depth <= 2 * WIDTH
+        is_float = not isinstance(self.element, ir.IntegerType)
+        return is_float and is_short and self.steps != 2
 
     def _outer_products(self, chunk: Any, sums: list[Any]) -> list[Any]:
         """The sums after WIDTH steps of the depth."""

@@ -54,6 +54,8 @@ LARGE: list[tuple[Callable[..., Any], list[Any]]] = [
     (product, [array(np.float32, 2048, 512), array(np.float32, 512, 2048)]),
     (product, [array(np.float64, 2048, 512), array(np.float64, 512, 2048)]),
     (product, [array(np.float16, 2048, 511), array(np.float16, 511, 2047)]),
+    (product, [array(np.float64, 2048, 511), array(np.float64, 511, 2047)]),
+    (product, [array(np.float64, 2048, 12), array(np.float64, 12, 2047)]),
     (product, [array(np.float64, 16, 512), array(np.float64, 512, 2048)]),
     (rows, [array(np.float32, 2, 50000)]),
     (rows, [array(np.float64, 2, 8192)]),
