@@ -14,6 +14,8 @@ from ix.passes.gpu.rules import (
     contraction,
     elementwise,
     product_rows,
+    scatter_chunks,
+    scatter_rows,
     small_m,
     split_row,
     transpose,
@@ -41,6 +43,8 @@ RULES = (
     thread_reduce.apply,
     warp_scan.apply,
     block_sort.apply,
+    scatter_rows.apply,
+    scatter_chunks.apply,
 )
 
 ITEM_RULES = (

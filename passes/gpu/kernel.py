@@ -11,11 +11,12 @@ GPUs divide and multiply 64-bit integers in many instructions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ix.mlir import DYNAMIC, arith, gpu, ir, memref
+from ix.mlir import DYNAMIC, arith, gpu, ir, memref, scf
 from ix.passes.schedule import storage
 from ix.passes.schedule.elemental import Elemental
 from ix.passes.schedule.kernel import (
@@ -161,6 +162,14 @@ class GpuFrame:
     def math(self) -> Any:
         """Index arithmetic."""
         return self.elemental.math
+
+    @contextlib.contextmanager
+    def when(self, condition: Any) -> Iterator[None]:
+        """What is emitted within runs where the condition holds."""
+        branch = scf.IfOp(condition)
+        with ir.InsertionPoint(branch.then_block), self.elemental.scope():
+            yield
+            scf.YieldOp([])
 
     def shared(self, name: str, shape: Sequence[int], element: Any) -> Any:
         """An array in the block's shared memory, 16-byte aligned; not initialised."""

@@ -14,21 +14,22 @@ from typing import Any
 
 from ix.mlir import arith, ir, memref, scf
 from ix.passes.schedule import storage
+from ix.passes.schedule.body import is_vector
 from ix.passes.schedule.elemental import Lanes
 from ix.passes.schedule.index import Index
-from ix.passes.schedule.kernel import Frame, Kernel, KernelCode, build, loop
+from ix.passes.schedule.kernel import Frame, Kernel, KernelCode, Outputs, build, loop
 from ix.passes.schedule.sweep import sweep
 from ix.runtime.sizes import Size, product
 from ix.target import Target
 
-__all__ = ["apply"]
+__all__ = ["Scatter", "apply"]
 
 
 def apply(kernel: Kernel, target: Target) -> KernelCode | None:
     """Takes ix.scatter and ix.scatter_nd."""
     if kernel.family not in ("scatter", "scatter_nd"):
         return None
-    scatter = _Scatter(kernel)
+    scatter = Scatter(kernel)
     items = product(scatter.outer)
     return build(
         kernel,
@@ -41,7 +42,14 @@ def apply(kernel: Kernel, target: Target) -> KernelCode | None:
     )
 
 
-class _Scatter:
+class Scatter:
+    """What a kernel scatters.
+
+    input, indices, updates: The tensors; element: the input's; shape: its sizes.
+    nd: Whether it is ix.scatter_nd; axis: The one that indices are for, else.
+    outer: Sizes of the axes before it: lines that no update crosses.
+    """
+
     def __init__(self, kernel: Kernel) -> None:
         (op,) = [o for o in kernel.ops if o.operation.name.startswith("ix.scatter")]
         attributes = op.operation.attributes
@@ -72,13 +80,13 @@ class _Scatter:
         elemental = frame.elemental
         inner = self.shape[len(outer) :]
         if not inner:
-            self._store(frame, [], elemental.value_at(self.input, [], Lanes()), Lanes())
+            self.store(frame, [], elemental.value_at(self.input, [], Lanes()), Lanes())
             return
 
         def rows(middle: list[Index]) -> None:
             def vector(j: Index, lanes: Lanes, way: int, carried: Any) -> list[Any]:
                 at = [*outer, *middle, j]
-                self._store(frame, at, elemental.value_at(self.input, at, lanes), lanes)
+                self.store(frame, at, elemental.value_at(self.input, at, lanes), lanes)
                 return []
 
             sweep(elemental, 0, elemental.base(inner[-1]), vector, [[]])
@@ -91,7 +99,7 @@ class _Scatter:
 
         def each(at: list[Index]) -> None:
             source = [*outer, *at]
-            position = self._position(frame, source, self.axis)
+            position = self.position(frame, source, self.axis)
             target = [*source]
             target[self.axis] = position[1]
             self._write(frame, position[0], target, source)
@@ -106,7 +114,7 @@ class _Scatter:
         slices = self.shape[depth:]
 
         def point(at: list[Index]) -> None:
-            found = [self._position(frame, [*at, Index(k)], k) for k in range(depth)]
+            found = [self.position(frame, [*at, Index(k)], k) for k in range(depth)]
 
             def each(rest: list[Index]) -> None:
                 target = [*(index for _, index in found), *rest]
@@ -119,8 +127,8 @@ class _Scatter:
 
         _for_each(frame, shape[:-1], point)
 
-    def _position(
-        self, frame: Frame, at: list[Index], axis: int
+    def position(
+        self, frame: Outputs, at: list[Index], axis: int
     ) -> tuple[ir.Value, Index]:
         """Whether the index there is valid, and the position on `axis` it names."""
         elemental = frame.elemental
@@ -141,8 +149,8 @@ class _Scatter:
         def write() -> None:
             new = elemental.value_at(self.updates, source, Lanes())
             if self.reduction != "none":
-                new = self._combined(self._load(frame, target), new)
-            self._store(frame, target, new, Lanes())
+                new = self.combined(self._load(frame, target), new)
+            self.store(frame, target, new, Lanes())
 
         if valid is None:
             write()
@@ -157,21 +165,25 @@ class _Scatter:
         raw = memref.load(frame.outputs[0], [math.value(i.base) for i in at])
         return storage.from_storage(raw, self.element)
 
-    def _store(
-        self, frame: Frame, at: list[Index], value: ir.Value, lanes: Lanes
+    def store(
+        self, frame: Outputs, at: list[Index], value: ir.Value, lanes: Lanes
     ) -> None:
+        """Writes an element of the result."""
         frame.elemental.store(value, frame.outputs[0], at, lanes, self.element)
 
-    def _combined(self, old: ir.Value, new: ir.Value) -> ir.Value:
+    def combined(self, old: ir.Value, new: ir.Value) -> ir.Value:
         """old ∘ new; short floats through f32, rounded after each."""
         kind = self.element
         short = str(kind) in ("f16", "bf16")
+        narrow = new.type
         if short:
-            f32 = ir.F32Type.get()
-            old, new = arith.extf(f32, old), arith.extf(f32, new)
+            wide: Any = ir.F32Type.get()
+            if is_vector(new):
+                wide = ir.VectorType.get(new.type.shape, wide)
+            old, new = arith.extf(wide, old), arith.extf(wide, new)
         integer = isinstance(kind, ir.IntegerType)
         result = _COMBINE[self.reduction][integer](old, new)
-        return arith.truncf(kind, result) if short else result
+        return arith.truncf(narrow, result) if short else result
 
     def _when_inside(
         self,

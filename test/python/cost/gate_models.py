@@ -67,6 +67,12 @@ def attention(q: Any, k: Any, v: Any) -> Any:
     return ix.nn.softmax(scores) @ v
 
 
+def scattered(x: Any, indices: Any, updates: Any) -> Any:
+    places = np.abs(indices * 5000).astype(np.int64)
+    np.put_along_axis(x, places, updates, axis=0)
+    return x
+
+
 def sorted_lines(x: Any) -> Any:
     return np.sort(x, axis=-1)
 
@@ -86,6 +92,7 @@ FAMILIES: dict[str, tuple[Callable[..., Any], tuple[tuple[int, ...], ...]]] = {
     "small_m": (few_rows, ((8, 512), (512, 256), (256,))),
     "product_rows": (product_then_rows, ((48, 64), (64, 96), (48, 96))),
     "attention": (attention, ((2, 2, 40, 32), (2, 2, 72, 32), (2, 2, 72, 32))),
+    "scatter": (scattered, ((20000,), (700,), (700,))),
     "sort": (sorted_lines, ((16, 50),)),
 }
 
