@@ -33,5 +33,23 @@ def widened(array: Array) -> Array:
 
 def rounded(array: Any, dtype: Any) -> Array:
     """The array in `dtype`; out of range becomes infinite or NaN without a warning."""
+    array, dtype = np.asarray(array), np.dtype(dtype)
     with np.errstate(over="ignore", invalid="ignore"):
-        return np.asarray(array).astype(dtype)
+        is_narrow = dtype.itemsize < 4 and dtype != np.float16 and is_float(dtype)
+        if array.dtype == np.float64 and is_narrow:
+            # ml_dtypes takes float64 for float32, rounded to the nearest.
+            array = _singles(array)
+        return array.astype(dtype)
+
+
+def _singles(array: Array) -> Array:
+    """float64 → float32, rounded to odd: rounding again gives what one rounding would.
+
+    Source: S. Boldo and G. Melquiond, "Emulation of a FMA and correctly rounded sums:
+    proved algorithms using rounding to odd", IEEE Trans. Computers 57(4), 2008.
+    """
+    nearest = array.astype(np.float32)
+    is_even = nearest.view(np.uint32) % 2 == 0
+    is_inexact = (nearest != array) & ~np.isnan(array)
+    toward = np.copysign(np.float32(np.inf), array - nearest).astype(np.float32)
+    return np.where(is_even & is_inexact, np.nextafter(nearest, toward), nearest)
