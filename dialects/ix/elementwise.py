@@ -85,7 +85,8 @@ class UnaryPredicateOp(UnaryOp):
 class GeluOp(IxOp, name="gelu"):
     """x · Φ(x), Φ the normal distribution's cumulative function.
 
-    approximate: "none", by erf; "tanh", 0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³)))
+    approximate: "none", by erf, −0 at −∞; "tanh", 0.5·x·(1 + tanh(√(2/π)·(x +
+        0.044715·x³)))
     """
 
     input: Operand

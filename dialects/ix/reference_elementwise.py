@@ -78,7 +78,7 @@ def gelu(operands: Sequence[Array], attributes: Attributes, _: Any) -> list[Arra
             inner = math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
             result = 0.5 * x * (1 + np.tanh(inner))
         else:
-            result = 0.5 * x * erfc(-x / math.sqrt(2))
+            result = np.where(np.isneginf(x), -0.0, 0.5 * x * erfc(-x / math.sqrt(2)))
     return [rounded(result, operands[0].dtype)]
 
 

@@ -31,6 +31,7 @@ from ix.passes.linalg.functions import (
     is_infinite,
     is_nan,
     multiply,
+    named,
     one_plus_exp_minus,
     reciprocal,
     sign,
@@ -117,7 +118,7 @@ def numbers(
 
 
 def gelu(op: ix.GeluOp, operands: Values) -> Lowered:
-    """½·x·(1 + erf(x / √2)), or its approximation by tanh."""
+    """x·½·(1 + erf(x / √2)), or its approximation by tanh."""
 
     def by_erf(x: ir.Value) -> ir.Value:
         inner = multiply(x, constant_like(scalar_math.sqrt(0.5), x))
@@ -129,11 +130,13 @@ def gelu(op: ix.GeluOp, operands: Values) -> Lowered:
         scaled = multiply(inner, constant_like(scalar_math.sqrt(2 / scalar_math.pi), x))
         return math.TanhOp(scaled).result
 
-    step = by_tanh if op.approximate == "tanh" else by_erf
+    tanh = op.approximate == "tanh"
 
     def body(x: ir.Value) -> ir.Value:
-        half = multiply(x, constant_like(0.5, x))
-        return multiply(half, add(step(x), constant_like(1, x)))
+        step = by_tanh(x) if tanh else by_erf(x)
+        share = multiply(add(step, constant_like(1, x)), constant_like(0.5, x))
+        y = multiply(x, share)
+        return y if tanh else named("gelu_erf", y)
 
     return floats(body)(op, operands)
 

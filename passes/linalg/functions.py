@@ -9,12 +9,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from ix.mlir import arith, ir, math
+from ix.mlir import arith, defining_op, ir, math
 from ix.passes.linalg.generic import scalar
 from ix.passes.linalg.scalars import compare, quotient, remainder, select
 
 Scalar: TypeAlias = Callable[..., ir.Value]
 """Scalars → a scalar."""
+
+
+FUNCTION = "ix.function"
+"""On the last of the ops that write a function out: its name in `ix.passes.cpu`.
+
+The function is of that op's first operand. A compiler that knows it may leave out what
+the other operands are made of.
+"""
+
+
+def named(name: str, value: ir.Value) -> ir.Value:
+    """Notes the function that an op, of whose first operand, computes."""
+    op = defining_op(value)
+    assert op is not None
+    op.operation.attributes[FUNCTION] = ir.StringAttr.get(name)
+    return value
 
 
 def unary(op_class: Any) -> Scalar:

@@ -1,6 +1,6 @@
 """Softmax and norms to the textbook sequence of generics.
 
-softmax:  m = max x;  e = exp(x − m);  s = Σ e;  y = e / s
+softmax:  m = max x;  e = exp(x − m);  r = 1 / Σ e;  y = e · r
 norms:    t = Σ x;  μ = t/n;  v = Σ (x − μ)²;  r = 1/√(v/n + ε);  y = (x − μ)·r·w + b
 
 Short floats are widened where they are read, and the result rounds once.
@@ -14,6 +14,7 @@ from typing import Any
 from ix.dialects import ix
 from ix.mlir import arith, ir, math
 from ix.passes.linalg.accumulation import accumulator_type, lowest, narrow
+from ix.passes.linalg.functions import named
 from ix.passes.linalg.generic import (
     Lowered,
     Size,
@@ -31,17 +32,24 @@ from ix.passes.linalg.sizes import as_number, floor_divided, product
 
 
 def lower_softmax(op: ix.SoftmaxOp, operands: list[ir.Value]) -> Lowered:
+    """The exponentials of a row times the inverse of their sum, which is 1 at least."""
     (x,) = operands
     element = x.type.element_type
     type_ = accumulator_type(element)
     sizes, every, rest, peak = _softmax_parts(x, op.axis)
     power = project([(x, every), (peak, rest)], sizes, type_, _shifted_exp(type_))
     total = _sum(power, sizes, op.axis, lambda e: e)
+    inverse = project(
+        [(total, range(len(rest)))],
+        [sizes[at] for at in rest],
+        type_,
+        lambda s: arith.DivFOp(scalar(1, type_), s).result,
+    )
 
-    def share(e: ir.Value, s: ir.Value) -> ir.Value:
-        return narrow(arith.DivFOp(e, s).result, element)
+    def share(e: ir.Value, r: ir.Value) -> ir.Value:
+        return narrow(arith.MulFOp(e, r).result, element)
 
-    return project([(power, every), (total, rest)], sizes, element, share)
+    return project([(power, every), (inverse, rest)], sizes, element, share)
 
 
 def lower_log_softmax(op: ix.LogSoftmaxOp, operands: list[ir.Value]) -> Lowered:
@@ -64,7 +72,10 @@ def lower_log_softmax(op: ix.LogSoftmaxOp, operands: list[ir.Value]) -> Lowered:
 def _softmax_parts(
     x: ir.Value, axis: int
 ) -> tuple[list[Size], list[int], list[int], ir.Value]:
-    """Sizes, all axes, all but one, and the maximum along that one."""
+    """Sizes, all axes, all but one, and the maximum along that one.
+
+    The maximum passes over NaN, which reaches the result through its own exponential.
+    """
     sizes = sizes_of(x)
     every = list(range(len(sizes)))
     rest = [at for at in every if at != axis]
@@ -74,15 +85,17 @@ def _softmax_parts(
         sizes,
         [axis],
         full([sizes[at] for at in rest], scalar(lowest(type_), type_)),
-        lambda x, m: arith.MaximumFOp(m, extend(x, type_)).result,
+        lambda x, m: arith.MaxNumFOp(m, extend(x, type_)).result,
     )
     return sizes, every, rest, peak
 
 
 def _shifted_exp(type_: ir.Type) -> Any:
+    """exp(x − m), m the greatest x."""
+
     def body(x: ir.Value, m: ir.Value) -> ir.Value:
         shifted = arith.SubFOp(extend(x, type_), extend(m, type_)).result
-        return math.ExpOp(shifted).result
+        return named("exp_non_positive", math.ExpOp(shifted).result)
 
     return body
 
@@ -130,7 +143,7 @@ def normalise(
     def add_square(*scalars: ir.Value) -> ir.Value:
         *read, total = scalars
         distance = centred(*read)
-        return arith.AddFOp(total, arith.MulFOp(distance, distance).result).result
+        return _add(total, _multiply(distance, distance))
 
     out = full([sizes[axis] for axis in rest], scalar(0, type_))
     square = sweep(statistics, sizes, axes, out, add_square)
@@ -140,14 +153,24 @@ def normalise(
 
     def affine(*scalars: ir.Value) -> ir.Value:
         at = len(statistics)
-        y = arith.MulFOp(centred(*scalars[:at]), scalars[at]).result
+        y = _multiply(centred(*scalars[:at]), scalars[at])
         remaining = iter(scalars[at + 1 :])
-        for factor, combine in zip(factors, (arith.MulFOp, arith.AddFOp), strict=False):
+        for factor, combine in zip(factors, (_multiply, _add), strict=False):
             if factor is not None:
-                y = combine(y, extend(next(remaining), type_)).result
+                y = combine(y, extend(next(remaining), type_))
         return narrow(y, element)
 
     return project(reads, sizes, element, affine)
+
+
+def _multiply(a: ir.Value, b: ir.Value) -> ir.Value:
+    """a · b, which may be one fma with a sum that it goes into."""
+    return arith.MulFOp(a, b, fastmath=arith.FastMathFlags.contract).result
+
+
+def _add(a: ir.Value, b: ir.Value) -> ir.Value:
+    """a + b, which may be one fma with a product among them."""
+    return arith.AddFOp(a, b, fastmath=arith.FastMathFlags.contract).result
 
 
 def _mean(

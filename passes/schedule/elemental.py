@@ -18,6 +18,7 @@ from ix.errors import CompileError
 from ix.mlir import arith, defining_op, ir, memref, scf, vector
 from ix.passes.schedule import storage
 from ix.passes.schedule.body import (
+    Clone,
     clone_op,
     index_of,
     inline_body,
@@ -249,7 +250,12 @@ class Elemental:
         return values
 
     def generic_body(
-        self, op: Any, arguments: list[ir.Value], dims: Sequence[Index], lanes: Lanes
+        self,
+        op: Any,
+        arguments: list[ir.Value],
+        dims: Sequence[Index],
+        lanes: Lanes,
+        clone: Clone = clone_op,
     ) -> list[ir.Value]:
         """What a generic's body yields for these arguments."""
 
@@ -269,6 +275,7 @@ class Elemental:
             index=index,
             extract=extract,
             outer=self.outer_scalar,
+            clone=clone,
         )
 
     # What follows is one function for each op that a tensor may come from.

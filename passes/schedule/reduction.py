@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ix.mlir import arith, defining_op, ir, vector
 from ix.passes.schedule import storage
-from ix.passes.schedule.body import clone_op, is_vector, widen
+from ix.passes.schedule.body import Clone, clone_op, is_vector, widen
 from ix.passes.schedule.elemental import Elemental, Lanes
 from ix.passes.schedule.index import Index
 
@@ -39,11 +39,27 @@ class Combiner:
         """left ∘ right, on scalars or vectors."""
         return clone_op(self.op, [left, right], _length(left))[0]
 
+    def running(self, left: Any, right: Any) -> Any:
+        """left ∘ right in as few instructions of a CPU; `left` is a running value.
+
+        One that passes over NaN starts as a number and stays one: vmaxps of it as the
+        second operand does the same.
+        """
+        predicate = _PASSES_OVER_NAN.get(self.kind)
+        if predicate is None:
+            return self(left, right)
+        return arith.select(arith.cmpf(predicate, right, left), right, left)
+
     def across(self, value: Any) -> Any:
-        """All lanes of a vector combined; a scalar as it is."""
+        """All lanes of a running value combined; a scalar as it is."""
         if not is_vector(value):
             return value
-        return vector.reduction(value.type.element_type, self.kind, value)
+        flags = None
+        if self.kind in _PASSES_OVER_NAN:
+            flags = arith.FastMathFlags.nnan
+        return vector.reduction(
+            value.type.element_type, self.kind, value, fastmath=flags
+        )
 
 
 def _length(value: Any) -> int:
@@ -71,6 +87,12 @@ _COMBINERS: dict[str, tuple[Any, Any]] = {
     "arith.andi": (_KIND.AND, lambda w: -1),
     "arith.ori": (_KIND.OR, lambda w: 0),
     "arith.xori": (_KIND.XOR, lambda w: 0),
+}
+
+
+_PASSES_OVER_NAN = {
+    _KIND.MAXNUMF: arith.CmpFPredicate.OGT,
+    _KIND.MINNUMF: arith.CmpFPredicate.OLT,
 }
 
 
@@ -115,20 +137,48 @@ def initial_values(op: Any, elemental: Elemental) -> list[Any]:
     return values
 
 
+def _combining(op: Any, combine: Callable[[Any, Any], Any]) -> Clone:
+    """Clones the ops of a body but the one that combines."""
+    last = associative(op).op.operation
+    outs = op.operation.regions[0].blocks[0].arguments[len(list(op.inputs)) :]
+
+    def clone(inner: Any, operands: list[Any], lanes: int) -> list[Any]:
+        if inner.operation != last:
+            return clone_op(inner, operands, lanes)
+        running, element = operands
+        if last.operands[1] == outs[0]:
+            running, element = element, running
+        return [combine(running, widen(element, _length(running)))]
+
+    return clone
+
+
 def accumulate(
     op: Any,
     elemental: Elemental,
     dims: Sequence[Index],
     lanes: Lanes,
     running: Sequence[Any],
+    combine: Callable[[Any, Any], Any] | None = None,
 ) -> list[Any]:
-    """The accumulators after one point (or vector of points) of the iteration space."""
+    """The accumulators after one point (or vector of points) of the iteration space.
+
+    Args:
+        combine: (running value, element) → running value, where it is to take the place
+            of the op that combines them.
+    """
     wide = any(is_vector(v) for v in running)
     with op.operation.location:
         inputs = elemental.generic_operands(op, dims, lanes)
         if wide:
             inputs = [widen(v, lanes.count) for v in inputs]
-        result = elemental.generic_body(op, [*inputs, *running], dims, lanes)
+        result = elemental.generic_body(
+            op,
+            [*inputs, *running],
+            dims,
+            lanes,
+            clone=clone_op if combine is None else _combining(op, combine),
+        )
     if wide:
         result = [widen(v, lanes.count) for v in result]
     if wide and lanes.partial:

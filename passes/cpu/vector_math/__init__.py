@@ -41,6 +41,7 @@ __all__ = [
     "exp_non_positive",
     "expand",
     "expm1",
+    "function",
     "gelu_erf",
     "gelu_tanh",
     "log",
@@ -90,10 +91,10 @@ def _emit(name: str, operands: tuple[ir.Value, ...]) -> ir.Value:
     return code(*(Floats(operand) for operand in operands)).value
 
 
-def _function(name: str) -> Callable[..., ir.Value]:
+def function(name: str) -> Callable[..., ir.Value]:
     """The function `name` on MLIR values."""
 
-    def function(*operands: ir.Value) -> ir.Value:
+    def emit(*operands: ir.Value) -> ir.Value:
         if not _supported(operands[0].type):
             raise CompileError(
                 defining_op(operands[0]),
@@ -102,39 +103,39 @@ def _function(name: str) -> Callable[..., ir.Value]:
             )
         return _emit(name, operands)
 
-    function.__name__ = name
-    function.__doc__ = implementation(name).__doc__
-    return function
+    emit.__name__ = name
+    emit.__doc__ = implementation(name).__doc__
+    return emit
 
 
-exp = _function("exp")
-exp2 = _function("exp2")
-expm1 = _function("expm1")
-exp_non_positive = _function("exp_non_positive")
-log = _function("log")
-log2 = _function("log2")
-log10 = _function("log10")
-log1p = _function("log1p")
-tanh = _function("tanh")
-sinh = _function("sinh")
-cosh = _function("cosh")
-asinh = _function("asinh")
-acosh = _function("acosh")
-atanh = _function("atanh")
-erf = _function("erf")
-erfc = _function("erfc")
-sin = _function("sin")
-cos = _function("cos")
-tan = _function("tan")
-asin = _function("asin")
-acos = _function("acos")
-atan = _function("atan")
-atan2 = _function("atan2")
-powf = _function("powf")
-cbrt = _function("cbrt")
-gelu_erf = _function("gelu_erf")
-gelu_tanh = _function("gelu_tanh")
-silu = _function("silu")
-sigmoid = _function("sigmoid")
-softplus = _function("softplus")
-rsqrt = _function("rsqrt")
+exp = function("exp")
+exp2 = function("exp2")
+expm1 = function("expm1")
+exp_non_positive = function("exp_non_positive")
+log = function("log")
+log2 = function("log2")
+log10 = function("log10")
+log1p = function("log1p")
+tanh = function("tanh")
+sinh = function("sinh")
+cosh = function("cosh")
+asinh = function("asinh")
+acosh = function("acosh")
+atanh = function("atanh")
+erf = function("erf")
+erfc = function("erfc")
+sin = function("sin")
+cos = function("cos")
+tan = function("tan")
+asin = function("asin")
+acos = function("acos")
+atan = function("atan")
+atan2 = function("atan2")
+powf = function("powf")
+cbrt = function("cbrt")
+gelu_erf = function("gelu_erf")
+gelu_tanh = function("gelu_tanh")
+silu = function("silu")
+sigmoid = function("sigmoid")
+softplus = function("softplus")
+rsqrt = function("rsqrt")

@@ -6,13 +6,14 @@ With e = e^(−|x|) ≤ 1, sigmoid(x) is 1 / (1 + e) above 0 and e / (1 + e) bel
 from __future__ import annotations
 
 from ix.passes.cpu.vector_math.coefficients import GELU_OFFSET, GELU_SCALE, LN2
-from ix.passes.cpu.vector_math.exponential import polynomial_expm1, scaled, steps
+from ix.passes.cpu.vector_math.exponential import polynomial_exp, scaled, steps
 from ix.passes.cpu.vector_math.lanes import (
     F32,
     Floats,
     at_least,
     exact_fma,
     multiply_add,
+    quotient,
     select,
 )
 from ix.passes.cpu.vector_math.logarithm import log1p_tail
@@ -29,10 +30,10 @@ def _times_sigmoid(x: Floats | float, v: Floats, lost: Floats | None = None) -> 
     if lost is not None:
         lost = select(negative, lost, -lost)
     r, scale = steps(-abs(v), lost)
-    small = polynomial_expm1(r)
+    small = polynomial_exp(r)
     first = multiply_add(scale.first, small, scale.first)
     product = first if isinstance(x, float) else multiply_add(x, small, x) * scale.first
-    y = select(negative, product, x) / multiply_add(first, scale.second, 1.0)
+    y = quotient(select(negative, product, x), multiply_add(first, scale.second, 1.0))
     return y * select(negative, scale.second, 1.0)
 
 
@@ -57,7 +58,7 @@ def softplus(x: Floats) -> Floats:
     """log(1 + e^x) = max(x, 0) + log1p(e^(−|x|))."""
     kind = x.format
     r, scale = steps(at_least(-abs(x), -104.0 if kind == F32 else -746.0))
-    e = scaled(polynomial_expm1(r), scale)
+    e = scaled(polynomial_exp(r), scale)
     # 1 + e = 2·(1 + f) where it exceeds √2.
     above = e > 0.4142
     f = select(above, multiply_add(e, 0.5, -0.5), e)

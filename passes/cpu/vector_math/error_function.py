@@ -18,7 +18,7 @@ from ix.passes.cpu.vector_math.coefficients import (
 )
 from ix.passes.cpu.vector_math.exponential import (
     Steps,
-    polynomial_expm1,
+    polynomial_exp,
     power_of_two,
     reduced,
     steps,
@@ -32,6 +32,7 @@ from ix.passes.cpu.vector_math.lanes import (
     horner,
     horner_by_pairs,
     multiply_add,
+    quotient,
     select,
 )
 
@@ -55,7 +56,7 @@ def _scaled_erfc(t: Floats, square: Floats) -> Floats:
 def _gauss(a: Floats, square: Floats) -> tuple[Floats, Steps]:
     """e^(−a²) less 1, and a power of two to scale it by."""
     r, scale = steps(-square, exact_fma(-a, a, square))
-    return polynomial_expm1(r), scale
+    return polynomial_exp(r), scale
 
 
 def erf(x: Floats) -> Floats:
@@ -71,10 +72,10 @@ def _erf_above_one(a: Floats) -> Floats:
     """erf(a) for 1 ≤ a; erfc(a) below 0.16 needs no accuracy relative to itself."""
     if a.format == F32:
         r, shifted = reduced(-(a * horner(a, ERF_LARGE)))
-        p = polynomial_expm1(r) + 1.0
+        p = polynomial_exp(r) + 1.0
     else:
         r, shifted = reduced(-(a * a))
-        p = (polynomial_expm1(r) + 1.0) * _scaled_erfc(a, a * a)
+        p = (polynomial_exp(r) + 1.0) * _scaled_erfc(a, a * a)
     return multiply_add(p, -power_of_two(shifted), 1.0)
 
 
@@ -99,8 +100,8 @@ def gelu_erf(x: Floats) -> Floats:
     r, shifted = _reduced_gauss(a, half, square)
     numerator, denominator = NORMAL_TAIL[kind]
     above = multiply_add(square, horner_by_pairs(a, square, numerator), half)
-    factor = above / _above_one(a, square, denominator)
-    tail = multiply_add(factor, polynomial_expm1(r), factor) * power_of_two(shifted)
+    factor = quotient(above, _above_one(a, square, denominator))
+    tail = multiply_add(factor, polynomial_exp(r), factor) * power_of_two(shifted)
     # The last factor may make a denormal, which the sum's one rounding takes in.
     return multiply_add(tail, -(2.0**-TAIL_OFFSET), at_least(x, -0.0))
 

@@ -6,10 +6,12 @@ bits that its product and the difference are representable. Errors are in `table
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ix.passes.cpu.vector_math.coefficients import (
     COSH,
+    EXP,
     EXPM1,
     LN2,
     LOG2_E,
@@ -34,7 +36,7 @@ __all__ = [
     "exp2",
     "exp_non_positive",
     "expm1",
-    "polynomial_expm1",
+    "polynomial_exp",
     "power_of_two",
     "reduced",
     "scaled",
@@ -108,10 +110,19 @@ def steps(x: Floats, lost: Floats | None = None) -> tuple[Floats, Steps]:
     return _remainder(x, n, lost), Steps(power_of_two(half), rest.as_floats())
 
 
+def polynomial_exp(r: Floats) -> Floats:
+    """e^r − 1 for |r| ≤ ln 2 / 2, accurate relative to e^r."""
+    return _polynomial(r, EXP[r.format])
+
+
 def polynomial_expm1(r: Floats) -> Floats:
     """e^r − 1 for |r| ≤ ln 2 / 2, accurate relative to itself."""
+    return _polynomial(r, EXPM1[r.format])
+
+
+def _polynomial(r: Floats, coefficients: Sequence[float]) -> Floats:
     square = r * r
-    return multiply_add(square, horner_by_pairs(r, square, EXPM1[r.format]), r)
+    return multiply_add(square, horner_by_pairs(r, square, coefficients), r)
 
 
 def scaled(expm1_r: Floats, by: Steps) -> Floats:
@@ -123,7 +134,7 @@ def exp(x: Floats) -> Floats:
     """e^x for every x; denormal results are rounded once."""
     kind = x.format
     r, scale = steps(at_most(at_least(x, _underflow(kind)), _overflow(kind)))
-    return scaled(polynomial_expm1(r), scale)
+    return scaled(polynomial_exp(r), scale)
 
 
 def exp_non_positive(x: Floats) -> Floats:
@@ -135,7 +146,7 @@ def exp_non_positive(x: Floats) -> Floats:
     # There n is −bias, and 2^n by its bits is 0.
     r, shifted = reduced(at_least(x, -(kind.bias + 0.01) * float(LN2)))
     scale = power_of_two(shifted)
-    return multiply_add(scale, polynomial_expm1(r), scale)
+    return multiply_add(scale, polynomial_exp(r), scale)
 
 
 def exp2(x: Floats, lost: Floats | None = None) -> Floats:
@@ -149,7 +160,7 @@ def exp2(x: Floats, lost: Floats | None = None) -> Floats:
     r = x - (shifted - shift)
     r = (r if lost is None else r + lost) * kind.nearest(LN2)
     scale = Steps(power_of_two(half), rest.as_floats())
-    return scaled(polynomial_expm1(r), scale)
+    return scaled(polynomial_exp(r), scale)
 
 
 def expm1(x: Floats) -> Floats:

@@ -39,6 +39,7 @@ __all__ = [
     "horner",
     "horner_by_pairs",
     "multiply_add",
+    "quotient",
     "select",
 ]
 
@@ -297,6 +298,12 @@ def multiply_add(a: Floats, b: Floats | float, c: Floats | float) -> Floats:
     if isinstance(a.value.type, ir.VectorType):
         return Floats(vector.fma(*operands))
     return Floats(llvm.intr_fmuladd(*operands))
+
+
+def quotient(a: Floats, b: Floats) -> Floats:
+    """a / b, up to 2 ulp off on targets where rounding it costs a branch."""
+    flags = arith.FastMathFlags.afn
+    return Floats(arith.divf(a.value, b.value, fastmath=flags))
 
 
 def exact_fma(a: Floats, b: Floats | float, c: Floats | float) -> Floats:

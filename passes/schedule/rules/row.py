@@ -7,12 +7,14 @@
 
 The row is read from memory once and stays in L1 for the later sweeps. What costs more
 than a load and is needed by two sweeps (the exponentials of a softmax) is kept in
-scratch.
+scratch. Where the tensors lie beyond the level-2 cache, the last sweep that reduces
+fetches the next row and the lines that this one is written to: reading, computing and
+writing would take turns otherwise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ix.mlir import defining_op, ir, memref
@@ -40,8 +42,16 @@ from ix.target import Target
 
 __all__ = ["Row", "apply", "iteration_space"]
 
+LINE_BYTES = 64
+
+FETCHED_SHARE = 8
+"""Rows of up to this part of the level-1 cache are fetched before they are needed."""
+
 CACHE_BYTES = 1 << 20
 """Rows whose kept values need more scratch than this are computed again instead."""
+
+Fetch = Callable[[list[Index], int], None]
+"""Gets the indices within the row and the number of the accumulator."""
 
 
 def apply(kernel: Kernel, target: Target) -> KernelCode | None:
@@ -86,6 +96,7 @@ class Row:
         if len(self.kept) * self.slot_bytes > CACHE_BYTES:
             self.kept = []
         self.scratch_bytes = len(self.kept) * self.slot_bytes
+        self.fetches = self._fetches(target)
 
     def _phases(self) -> list[tuple[list[Any], list[Any]]]:
         """(reductions of one sweep, row values computed after it), in order."""
@@ -183,6 +194,20 @@ class Row:
             return False
         return kind_of(producer) == "reduce" or self._is_row_value(producer)
 
+    def _fetches(self, target: Target) -> bool:
+        """Whether rows are worth fetching ahead of time.
+
+        Not where outputs are written past the caches: there the memory is the limit.
+        """
+        caches = target.cache_bytes
+        row_bytes = 4 * self.kernel.most(product(self.domain[self.rows :]))
+        return (
+            self.vectors
+            and not any(self.streams)
+            and self.kernel.traffic > caches.l2
+            and row_bytes * FETCHED_SHARE <= caches.l1
+        )
+
     # Emission.
 
     def emit(self, frame: Frame) -> None:
@@ -193,21 +218,60 @@ class Row:
         sizes = [elemental.base(s) for s in self.domain[: self.rows]]
         outer = elemental.math.delinearize(item, sizes)
         cache = _Cache(self, frame)
-        for reductions, row_ops in self.phases:
+        for number, (reductions, row_ops) in enumerate(self.phases):
             if reductions:
-                self._reduce(frame, outer, reductions)
+                last = number == len(self.phases) - 1
+                fetch = self._fetcher(frame, item, outer) if last else None
+                self._reduce(frame, outer, reductions, fetch)
             cache.filled()
             for op in row_ops:
                 self._row_value(frame, outer, op)
         self._write(frame, outer)
 
-    def _reduce(self, frame: Frame, outer: list[Index], ops: list[Any]) -> None:
+    def _fetcher(self, frame: Frame, item: Index, outer: list[Index]) -> Fetch | None:
+        """What a sweep calls at each of its points, where it is to fetch."""
+        if not self.fetches:
+            return None
+        kernel, math = self.kernel, frame.math
+        last = math.compute("sub", frame.high, 1)
+        following = math.compute("min", math.compute("add", item.base, 1), last)
+        sizes = [frame.elemental.base(s) for s in self.domain[: self.rows]]
+        ahead = math.delinearize(Index(following), sizes)
+        values = [*kernel.inputs, *kernel.outputs]
+        buffers = [*frame.inputs, *frame.outputs]
+        rows = [ahead] * len(kernel.inputs) + [outer] * len(kernel.outputs)
+        whole = [
+            (
+                buffer,
+                row,
+                LINE_BYTES
+                // (math.lanes * storage.element_bytes(value.type.element_type)),
+            )
+            for value, buffer, row in zip(values, buffers, rows, strict=True)
+            if kernel.shape(value) == self.domain
+        ]
+
+        def fetch(inner: list[Index], way: int) -> None:
+            for buffer, row, vectors in whole:
+                if way % max(vectors, 1) == 0:
+                    at = [math.value(index.base) for index in [*row, *inner]]
+                    memref.prefetch(buffer, at, row is outer, 3, True)
+
+        return fetch
+
+    def _reduce(
+        self,
+        frame: Frame,
+        outer: list[Index],
+        ops: list[Any],
+        fetch: Fetch | None = None,
+    ) -> None:
         """One sweep for several reductions; binds their results."""
         elemental = frame.elemental
         combiners = [combiner_of(op) for op in ops]
         initial = [initial_values(op, elemental) for op in ops]
         if self.vectors:
-            finals = self._vector_sweep(frame, outer, ops, combiners, initial)
+            finals = self._vector_sweep(frame, outer, ops, combiners, initial, fetch)
         else:
             finals = self._scalar_sweep(frame, outer, ops, initial)
         for op, values in zip(ops, finals, strict=True):
@@ -221,6 +285,7 @@ class Row:
         ops: list[Any],
         combiners: list[Any],
         initial: list[list[Any]],
+        fetch: Fetch | None,
     ) -> list[list[Any]]:
         lanes = frame.math.lanes
         neutral = [
@@ -231,9 +296,11 @@ class Row:
         def at_row(inner: list[Index], carried: list[list[Any]]) -> list[list[Any]]:
             def vector(j: Index, n: Lanes, way: int, running: Any) -> list[Any]:
                 dims = [*outer, *inner, j]
+                if fetch is not None:
+                    fetch([*inner, j], way)
                 return [
-                    accumulate(op, frame.elemental, dims, n, [value])[0]
-                    for op, value in zip(ops, running, strict=True)
+                    accumulate(op, frame.elemental, dims, n, [value], c.running)[0]
+                    for op, c, value in zip(ops, combiners, running, strict=True)
                 ]
 
             high = frame.elemental.base(self.domain[-1])
@@ -245,9 +312,10 @@ class Row:
             values = [way[number] for way in ways]
             while len(values) > 1:
                 values = [
-                    combine(values[i], values[i + 1]) for i in range(0, len(values), 2)
+                    combine.running(values[i], values[i + 1])
+                    for i in range(0, len(values), 2)
                 ]
-            finals.append([combine(combine.across(values[0]), start[0])])
+            finals.append([combine.running(combine.across(values[0]), start[0])])
         return finals
 
     def _scalar_sweep(

@@ -84,8 +84,11 @@ func.func @casts_of_equal_bits_vanish(%x: tensor<4xui8>) -> tensor<4xi8> {
 
 // -----
 
+// The last op says which function was written out, and of what.
 // CHECK-LABEL: func.func @gelu_is_written_out
+// CHECK:         ^bb0(%[[X:.*]]: f32, %{{.*}}: f32):
 // CHECK:           math.erf
+// CHECK:           arith.mulf %[[X]], %{{.*}} {ix.function = "gelu_erf"}
 func.func @gelu_is_written_out(%x: tensor<4xf32>) -> tensor<4xf32> {
   %0 = "ix.gelu"(%x) {approximate = "none"} : (tensor<4xf32>) -> tensor<4xf32>
   return %0 : tensor<4xf32>

@@ -6,14 +6,16 @@
 // CHECK-LABEL: func.func @softmax
 // CHECK-SAME:    (%[[X:.*]]: tensor<?x8xf16>)
 // CHECK:         %[[MAX:.*]] = linalg.generic {indexing_maps = [#[[ALL]], #[[ROW]]], iterator_types = ["parallel", "reduction"]}
-// CHECK:           arith.maximumf %{{.*}} : f16
+// CHECK:           arith.maxnumf %{{.*}} : f16
 // CHECK:         %[[EXP:.*]] = linalg.generic {indexing_maps = [#[[ALL]], #[[ROW]], #[[ALL]]], iterator_types = ["parallel", "parallel"]} ins(%[[X]], %[[MAX]] :
 // CHECK:           arith.subf %{{.*}} : f32
-// CHECK:           math.exp %{{.*}} : f32
+// CHECK:           math.exp %{{.*}} {ix.function = "exp_non_positive"} : f32
 // CHECK:         %[[SUM:.*]] = linalg.generic {{.*}} ins(%[[EXP]] : tensor<?x8xf32>)
 // CHECK:           arith.addf
-// CHECK:         linalg.generic {{.*}} ins(%[[EXP]], %[[SUM]] :
+// CHECK:         %[[INVERSE:.*]] = linalg.generic {{.*}} ins(%[[SUM]] :
 // CHECK:           arith.divf %{{.*}} : f32
+// CHECK:         linalg.generic {{.*}} ins(%[[EXP]], %[[INVERSE]] :
+// CHECK:           arith.mulf %{{.*}} : f32
 // CHECK-NEXT:      arith.truncf %{{.*}} : f32 to f16
 // CHECK-NOT:     linalg.generic
 func.func @softmax(%x: tensor<?x8xf16>) -> tensor<?x8xf16> {
@@ -22,7 +24,7 @@ func.func @softmax(%x: tensor<?x8xf16>) -> tensor<?x8xf16> {
 }
 
 // CHECK-LABEL: func.func @log_softmax
-// CHECK:         arith.maximumf
+// CHECK:         arith.maxnumf
 // CHECK:         math.exp
 // CHECK:         arith.addf
 // CHECK:         math.log
@@ -31,17 +33,19 @@ func.func @log_softmax(%x: tensor<4x8xf32>) -> tensor<4x8xf32> {
   return %0 : tensor<4x8xf32>
 }
 
-// The mean is subtracted before squaring.
+// The mean is subtracted before squaring; products and the sums they go into may be one
+// fma.
 // CHECK-LABEL: func.func @layer_norm
 // CHECK:         arith.addf
 // CHECK:         arith.divf
 // CHECK:         %[[C:.*]] = arith.subf
-// CHECK-NEXT:    arith.mulf %[[C]], %[[C]]
+// CHECK-NEXT:    arith.mulf %[[C]], %[[C]] fastmath<contract>
+// CHECK-NEXT:    arith.addf {{.*}} fastmath<contract>
 // CHECK:         math.rsqrt
 // CHECK:         arith.subf
 // CHECK-NEXT:    arith.mulf
-// CHECK-NEXT:    arith.mulf
-// CHECK-NEXT:    arith.addf
+// CHECK-NEXT:    arith.mulf {{.*}} fastmath<contract>
+// CHECK-NEXT:    arith.addf {{.*}} fastmath<contract>
 func.func @layer_norm(%x: tensor<4x8xf32>, %w: tensor<8xf32>, %b: tensor<8xf32>) -> tensor<4x8xf32> {
   %0 = "ix.layer_norm"(%x, %w, %b) {axis = 1 : i64, epsilon = 1.0e-05 : f64, has_scale = true, has_bias = true} : (tensor<4x8xf32>, tensor<8xf32>, tensor<8xf32>) -> tensor<4x8xf32>
   return %0 : tensor<4x8xf32>

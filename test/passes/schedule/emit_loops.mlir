@@ -11,7 +11,7 @@
 // CHECK:       func.func private @kernel_0
 // CHECK:         vector.fma
 // CHECK:       func.func private @kernel_1
-// CHECK:         vector.reduction <maximumf>
+// CHECK:         vector.reduction <maxnumf>
 // CHECK-NOT:   linalg.generic
 module attributes {ix.target = "cpu:avx2"} {
   func.func @main(%x: tensor<4x8xf32>) -> tensor<4x8xf32> {
