@@ -30,11 +30,21 @@ def output_map(op: Any) -> Any:
 
 
 def reduces_last(op: Any) -> bool:
-    """Whether a generic reduces its last axes alone, to one value a row."""
+    """Whether a generic reduces its last axes alone, to one value a row.
+
+    Windows are no rows: neighbours share most of theirs, and have few elements.
+    """
     axes = reduction_axes(op)
     count = len(op.iterator_types)
     rows = count - len(axes)
-    return axes == list(range(rows, count)) and reads_row(output_map(op), rows)
+    if axes != list(range(rows, count)) or not reads_row(output_map(op), rows):
+        return False
+    return not any(has_window(map_) for _, map_ in reads(op))
+
+
+def has_window(map_: Any) -> bool:
+    """Whether an index of a map is a sum of loops."""
+    return any("+" in str(result) for result in map_.results)
 
 
 def is_identity(map_: Any, rank: int) -> bool:

@@ -130,3 +130,26 @@ func.func @main(%x: tensor<4x8xf32>) -> tensor<4x8xf32> {
   } -> tensor<4x8xf32>
   return %2 : tensor<4x8xf32>
 }
+
+// -----
+
+// A window is no row: its neighbours share most of it, so vectors run along them.
+
+#window = affine_map<(d0, d1, d2) -> (d0 * 2 + d2, d1)>
+#tap = affine_map<(d0, d1, d2) -> (d2)>
+#out = affine_map<(d0, d1, d2) -> (d0, d1)>
+
+// CHECK-LABEL: func.func @main
+// CHECK:       func.func private @kernel_0({{.*}}) -> tensor<4x16xf32> attributes {{{.*}}ix.family = "reduce"
+func.func @main(%x: tensor<9x16xf32>) -> tensor<4x16xf32> {
+  %least = arith.constant 0xFF800000 : f32
+  %e = tensor.empty() : tensor<4x16xf32>
+  %w = tensor.empty() : tensor<3xf32>
+  %f = linalg.fill ins(%least : f32) outs(%e : tensor<4x16xf32>) -> tensor<4x16xf32>
+  %0 = linalg.generic {indexing_maps = [#window, #tap, #out], iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : tensor<9x16xf32>, tensor<3xf32>) outs(%f : tensor<4x16xf32>) {
+  ^bb0(%l: f32, %r: f32, %o: f32):
+    %m = arith.maximumf %l, %o : f32
+    linalg.yield %m : f32
+  } -> tensor<4x16xf32>
+  return %0 : tensor<4x16xf32>
+}
