@@ -30,7 +30,7 @@ class Access:
     addresses:  uint64 (n,), in the space; shared ones without the rank of the CTA
     threads:    index in the batch of each accessing thread, (n,)
     ctas:       for shared memory: the CTA of the batch that the bytes belong to, (n,)
-    is_strong:  atomic, volatile, relaxed, acquire or release
+    scope:      of an atomic, volatile, relaxed, acquire or release access; else WEAK
     is_nc:      a load through the non-coherent cache
     is_collective: whether the lanes of each warp access together, each for the others
     """
@@ -41,7 +41,7 @@ class Access:
     size: int
     threads: Array
     ctas: Array | None = None
-    is_strong: bool = False
+    scope: int = 0
     is_nc: bool = False
     is_collective: bool = False
     _bounds: tuple[int, int] | None = None

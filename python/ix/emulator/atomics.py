@@ -20,6 +20,8 @@ from ix.emulator.kernel_code import KernelCode, Reader, Writer, elements_of
 from ix.emulator.load_store import space_in
 from ix.emulator.outcome import Step
 from ix.emulator.ptx_types import dtype_of, is_type
+from ix.emulator.race_sync import Order
+from ix.emulator.scopes import scope_of
 from ix.emulator.syntax import Instruction, Sink
 
 __all__ = ["INSTRUCTIONS"]
@@ -45,14 +47,16 @@ class Operation:
 
     modify:      computes the value behind
     accumulate:  the same as a ufunc over a sequence, where there is one
+    scope:       towards which threads it is atomic
     """
 
     dtype: np.dtype[Any]
     modify: Modify
     accumulate: np.ufunc | None
+    scope: int
 
 
-def operation_of(mode: str, type_name: str) -> Operation:
+def operation_of(mode: str, type_name: str, scope: int) -> Operation:
     """The operation of a mode, such as "add", on a type."""
     dtype = dtype_of(type_name)
     if type_name in ("f16", "f16x2", "bf16", "bf16x2") and mode in (
@@ -61,11 +65,11 @@ def operation_of(mode: str, type_name: str) -> Operation:
         "max",
     ):
         modifiers = ("rn", type_name) if mode == "add" else (type_name,)
-        return Operation(dtype, alu.lookup(mode, modifiers).function, None)
+        return Operation(dtype, alu.lookup(mode, modifiers).function, None, scope)
     accumulate = _ACCUMULATE.get(mode)
     if accumulate is not None:
-        return Operation(dtype, accumulate, accumulate)
-    return Operation(dtype, _MODIFY[mode], None)
+        return Operation(dtype, accumulate, accumulate, scope)
+    return Operation(dtype, _MODIFY[mode], None, scope)
 
 
 def _increment(old: Array, limit: Array) -> Array:
@@ -94,7 +98,7 @@ def compile_atomic(instruction: Instruction, kernel: KernelCode) -> Step:
     operands = list(instruction.operands)
     result = operands.pop(0) if instruction.opcode == "atom" else Sink()
     address = kernel.address(operands.pop(0))
-    operation = operation_of(mode, type_name)
+    operation = operation_of(mode, type_name, scope_of(instruction))
     columns = [
         [kernel.reader(each, type_name) for each in elements_of(operand)]
         for operand in operands[: 2 if mode == "cas" else 1]
@@ -120,14 +124,17 @@ def _step(
     writers: list[Writer],
 ) -> Step:
     space, size = space_in(instruction, kernel), operation.dtype.itemsize
-    acquires = instruction.has("acquire", "acq_rel")
-    releases = instruction.has("release", "acq_rel")
+    order = Order(
+        operation.scope,
+        instruction.has("acquire", "acq_rel"),
+        instruction.has("release", "acq_rel"),
+    )
 
     def step(batch: Batch, active: Active) -> None:
         places = address(batch)
         at, lanes = active.select(places), active.lanes
         batch.counter.add(batch.pc, "atomics", active.count)
-        batch.race.atomic(space, places, active, acquires, releases)
+        batch.race.atomic(space, places, active, order)
         for i, readers in enumerate(columns):
             operands = [active.select(read(batch)) for read in readers]
             shifted = at + np.uint64(i * size)
@@ -165,7 +172,7 @@ def _update(
     batch: Batch, access: Access, operation: Operation, operands: list[Array]
 ) -> Array:
     memory = batch.memory
-    access.is_strong = True
+    access.scope = operation.scope
     buffer, index = memory.locate(access)
     memory.require_written(access, index)
     memory.note(access, index)

@@ -356,10 +356,13 @@ class ClusterBarriers:
 
 def compile_cluster_barrier(instruction: Instruction, kernel: KernelCode) -> Step:
     """Compiles barrier.cluster.arrive and barrier.cluster.wait."""
-    return _cluster_arrive if instruction.has("arrive") else _cluster_wait
+    if not instruction.has("arrive"):
+        return _cluster_wait
+    releases = not instruction.has("relaxed")
+    return lambda batch, active: _cluster_arrive(batch, active, releases)
 
 
-def _cluster_arrive(batch: Batch, active: Active) -> None:
+def _cluster_arrive(batch: Batch, active: Active, releases: bool) -> None:
     state = ClusterBarriers.of(batch)
     mask = active.full_mask
     again = mask & (state.owed >= 0)
@@ -373,7 +376,7 @@ def _cluster_arrive(batch: Batch, active: Active) -> None:
     batch.counter.add(batch.pc, "barriers", active.warp_count)
     state.owed = np.where(mask, state.phases[state.cluster()], state.owed)
     state.arrived |= mask
-    batch.race.arrive_cluster(active.warps)
+    batch.race.arrive_cluster(active.warps, releases)
     state.settle()
 
 

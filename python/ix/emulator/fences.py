@@ -12,6 +12,7 @@ from ix.emulator.batch import Active, Batch
 from ix.emulator.errors import BarrierError
 from ix.emulator.kernel_code import KernelCode
 from ix.emulator.outcome import Step
+from ix.emulator.scopes import scope_of
 from ix.emulator.syntax import Address, Immediate, Instruction
 
 __all__ = ["INSTRUCTIONS"]
@@ -22,18 +23,19 @@ def compile_fence(instruction: Instruction, kernel: KernelCode) -> Step:
 
     `.mbarrier_init` does both, for more than the mbarriers that it is meant for.
     """
+    scope = scope_of(instruction)
     if instruction.has("mbarrier_init"):
-        return _fence_both
+        return lambda batch, active: _fence_both(batch, active, scope)
     if instruction.has("proxy"):
         if not any(m.startswith("async") for m in instruction.modifiers):
             return _nothing
         return lambda batch, active: batch.race.proxy_fence(active.warps)
-    return lambda batch, active: batch.race.fence(active.warps)
+    return lambda batch, active: batch.race.fence(active.warps, scope)
 
 
-def _fence_both(batch: Batch, active: Active) -> None:
+def _fence_both(batch: Batch, active: Active, scope: int) -> None:
     batch.race.proxy_fence(active.warps)
-    batch.race.fence(active.warps)
+    batch.race.fence(active.warps, scope)
 
 
 def compile_nothing(instruction: Instruction, kernel: KernelCode) -> Step:

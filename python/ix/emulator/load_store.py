@@ -13,16 +13,11 @@ from ix.emulator.kernel_code import KernelCode, Writer
 from ix.emulator.memory import space_of
 from ix.emulator.outcome import Step
 from ix.emulator.ptx_types import dtype_of
+from ix.emulator.race_sync import Order
+from ix.emulator.scopes import strong_scope
 from ix.emulator.syntax import Address, Instruction, Operand, Symbol
 
-__all__ = ["INSTRUCTIONS", "is_strong", "space_in"]
-
-_STRONG = ("volatile", "relaxed", "acquire", "release", "mmio")
-
-
-def is_strong(instruction: Instruction) -> bool:
-    """Whether accesses are ordered by themselves."""
-    return instruction.has(*_STRONG)
+__all__ = ["INSTRUCTIONS", "space_in"]
 
 
 def space_in(instruction: Instruction, kernel: KernelCode) -> str:
@@ -60,8 +55,8 @@ def compile_load(instruction: Instruction, kernel: KernelCode) -> Step:
     address = kernel.address(source)
     writers = kernel.writers(result, type_name)
     dtype, count = dtype_of(type_name), len(writers)
-    strong = is_strong(instruction)
-    acquires, is_nc = instruction.has("acquire"), instruction.has("nc")
+    scope, is_nc = strong_scope(instruction), instruction.has("nc")
+    order = Order(scope, acquires=instruction.has("acquire"))
 
     def step(batch: Batch, active: Active) -> None:
         values = batch.memory.load(
@@ -70,7 +65,7 @@ def compile_load(instruction: Instruction, kernel: KernelCode) -> Step:
             dtype,
             count,
             active.lanes,
-            is_strong=strong,
+            scope=scope,
             is_nc=is_nc,
         )
         columns = (
@@ -78,8 +73,8 @@ def compile_load(instruction: Instruction, kernel: KernelCode) -> Step:
         )
         for write, column in zip(writers, columns, strict=True):
             write(batch, column, active)
-        if acquires or strong:
-            batch.race.loaded(space, address(batch), active, acquires)
+        if scope:
+            batch.race.loaded(space, address(batch), active, order)
 
     return step
 
@@ -118,8 +113,8 @@ def compile_store(instruction: Instruction, kernel: KernelCode) -> Step:
     space, type_name = space_in(instruction, kernel), instruction.type
     address = kernel.address(target)
     readers = kernel.readers(source, type_name)
-    strong = is_strong(instruction)
-    releases = instruction.has("release")
+    scope = strong_scope(instruction)
+    order = Order(scope, releases=instruction.has("release"))
 
     def step(batch: Batch, active: Active) -> None:
         columns: list[Array] = [active.select(read(batch)) for read in readers]
@@ -127,9 +122,9 @@ def compile_store(instruction: Instruction, kernel: KernelCode) -> Step:
             columns[0].reshape(-1, 1) if len(columns) == 1 else np.stack(columns, 1)
         )
         at = active.select(address(batch))
-        if strong:
-            batch.race.stored(space, address(batch), active, releases)
-        batch.memory.store(space, at, values, active.lanes, is_strong=strong)
+        if scope:
+            batch.race.stored(space, address(batch), active, order)
+        batch.memory.store(space, at, values, active.lanes, scope=scope)
 
     return step
 

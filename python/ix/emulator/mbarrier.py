@@ -2,7 +2,7 @@
 
 A state, as `arrive` returns it, is the number of the phase above the arrivals that were
 pending before. `try_wait` suspends the thread until the phase completes; it never gives
-false. Semantics and scope (`.release.cluster`, ...) change nothing here.
+false.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from ix.emulator.kernel_code import KernelCode, Reader, Writer
 from ix.emulator.mbarrier_table import BYTES, MBarrier, MBarrierTable
 from ix.emulator.memory import space_of
 from ix.emulator.outcome import Outcome, Step, Wait
+from ix.emulator.race_sync import Order
+from ix.emulator.scopes import CLUSTER, CTA, WEAK, scope_of
 from ix.emulator.shared_address import check_shared, shared_reader
 from ix.emulator.syntax import Instruction, Operand
 
@@ -38,7 +40,7 @@ def locate(
     chosen = check_shared(batch, active, addresses)
     kind = "write" if is_init else "read"
     access = memory.access("shared", kind, chosen, BYTES, active.lanes)
-    access.is_strong = not is_init
+    access.scope = WEAK if is_init else CLUSTER
     _, index = memory.locate(access)
     if batch.race.enabled:
         batch.race.access(access, index)
@@ -84,6 +86,12 @@ def _compile_init(instruction: Instruction, kernel: KernelCode) -> Step:
     return step
 
 
+def _order_of(instruction: Instruction) -> Order:
+    """What an arrival or a wait orders: by default, within the CTA."""
+    orders = not instruction.has("relaxed")
+    return Order(scope_of(instruction, CTA), acquires=orders, releases=orders)
+
+
 def _compile_arrive(instruction: Instruction, kernel: KernelCode) -> Step:
     result, target, *rest = instruction.operands
     address = _reader_of(instruction, kernel, target)
@@ -92,6 +100,7 @@ def _compile_arrive(instruction: Instruction, kernel: KernelCode) -> Step:
     expects = instruction.has("expect_tx")
     drops = instruction.modifiers[0] == "arrive_drop"
     may_complete = not instruction.has("noComplete")
+    order = _order_of(instruction)
 
     def step(batch: Batch, active: Active) -> None:
         batch.counter.add(batch.pc, "mbarrier_arrivals", active.count)
@@ -101,7 +110,7 @@ def _compile_arrive(instruction: Instruction, kernel: KernelCode) -> Step:
         for index, thread, barrier in barriers_of(batch, active, address(batch)):
             states[index] = barrier.phase << _PHASE_SHIFT | barrier.pending
             value = 1 if numbers is None else int(numbers[index])
-            batch.race.release_to(barrier, thread // WARP)
+            batch.race.release_to(barrier, thread // WARP, order)
             if expects:
                 # Together with the arrival: no phase may complete in between.
                 barrier.bytes += value
@@ -148,6 +157,7 @@ def _compile_wait(instruction: Instruction, kernel: KernelCode) -> Step:
     read = kernel.reader(phase, "u32" if by_parity else "b64")
     write = kernel.writer(result, "pred")
     suspends = instruction.modifiers[0] == "try_wait"
+    order = _order_of(instruction)
 
     def step(batch: Batch, active: Active) -> Outcome | None:
         done = np.zeros(batch.threads, np.bool_)
@@ -155,7 +165,7 @@ def _compile_wait(instruction: Instruction, kernel: KernelCode) -> Step:
         for barrier, wanted, lanes in _parties(batch, active, address, read):
             if _is_over(batch, barrier, wanted, by_parity, int(lanes[0])):
                 done[lanes] = True
-                batch.race.acquire_from(barrier, np.unique(lanes // WARP))
+                batch.race.acquire_from(barrier, np.unique(lanes // WARP), order)
             elif suspends:
                 mask = np.zeros(batch.threads, np.bool_)
                 mask[lanes] = True

@@ -38,7 +38,8 @@ class MBarrier:
         phase: How many phases have completed.
         landings: Copies in flight that will complete bytes of it.
         clock: For the race detector: what has been released to the running phase.
-        released: What waiting for the last completed phase acquires.
+        remote: The same by other CTAs of the cluster.
+        released: Both, as waiting for the last completed phase acquires them.
     """
 
     cta: int
@@ -49,6 +50,7 @@ class MBarrier:
     phase: int = 0
     landings: list[Callable[[], None]] = field(default_factory=list)
     clock: Any = None
+    remote: Any = None
     released: Any = None
 
     @property

@@ -35,6 +35,7 @@ from ix.emulator.layout import (
     align_up,
 )
 from ix.emulator.ptx_types import STORAGE
+from ix.emulator.scopes import WEAK
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -83,7 +84,7 @@ class Memory:
         count: int,
         threads: Array,
         *,
-        is_strong: bool = False,
+        scope: int = WEAK,
         is_nc: bool = False,
         is_collective: bool = False,
         counted: bool = True,
@@ -95,7 +96,7 @@ class Memory:
             space: "global", "const", "param", "shared", "local" or "generic".
             addresses: uint64 (n,).
             threads: Who reads, as indices in the batch, (n,).
-            is_strong: Whether the access is ordered by itself (volatile, relaxed, ...).
+            scope: Of an access that is ordered by itself (volatile, relaxed, ...).
             is_nc: Whether it goes through the non-coherent cache.
             is_collective: Whether the lanes of a warp read for one another.
             counted: Whether sectors or wavefronts are counted.
@@ -108,9 +109,9 @@ class Memory:
         kind = np.dtype(dtype)
         size = kind.itemsize * count
         if space == "generic":
-            return self._load_generic(addresses, kind, count, threads, is_strong)
+            return self._load_generic(addresses, kind, count, threads, scope)
         access = self.access(space, "read", addresses, size, threads, ctas)
-        access.is_strong, access.is_nc = is_strong, is_nc
+        access.scope, access.is_nc = scope, is_nc
         access.is_collective = is_collective
         buffer, index = self.locate(access)
         self.require_written(access, index)
@@ -124,7 +125,7 @@ class Memory:
         values: Array,
         threads: Array,
         *,
-        is_strong: bool = False,
+        scope: int = WEAK,
         is_collective: bool = False,
         counted: bool = True,
         ctas: Array | None = None,
@@ -133,10 +134,10 @@ class Memory:
         values = np.ascontiguousarray(values)
         size = values.dtype.itemsize * values.shape[1]
         if space == "generic":
-            self._store_generic(addresses, values, threads, is_strong)
+            self._store_generic(addresses, values, threads, scope)
             return
         access = self.access(space, "write", addresses, size, threads, ctas)
-        access.is_strong, access.is_collective = is_strong, is_collective
+        access.scope, access.is_collective = scope, is_collective
         buffer, index = self.locate(access)
         self.note(access, index, counted, values)
         scatter(buffer, index, size, values)
@@ -321,7 +322,7 @@ class Memory:
         dtype: np.dtype[Any],
         count: int,
         threads: Array,
-        is_strong: bool,
+        scope: int,
     ) -> Array:
         out = np.empty((len(addresses), count), dtype)
         for space, inside, start in self.spaces_of(addresses):
@@ -331,12 +332,12 @@ class Memory:
                 dtype,
                 count,
                 threads[inside],
-                is_strong=is_strong,
+                scope=scope,
             )
         return out
 
     def _store_generic(
-        self, addresses: Array, values: Array, threads: Array, is_strong: bool
+        self, addresses: Array, values: Array, threads: Array, scope: int
     ) -> None:
         for space, inside, start in self.spaces_of(addresses):
             self.store(
@@ -344,7 +345,7 @@ class Memory:
                 addresses[inside] - start,
                 values[inside],
                 threads[inside],
-                is_strong=is_strong,
+                scope=scope,
             )
 
 

@@ -8,7 +8,7 @@ granule of shared and global memory remembers who wrote it last, and who has rea
 Warps are the agents, but what one lane did is ordered before another lane of the warp
 only where they met: at bar.warp.sync, a barrier, or through memory. Accesses that are
 both atomic, volatile or relaxed do not race. Between CTAs, an order comes from releases
-and acquires in global memory.
+and acquires whose scopes have both CTAs.
 
     race.access(access, index)                   by the warps themselves
     race.issue_copies(access, index, groups)     cp.async  → wait_copies
@@ -32,7 +32,8 @@ from ix.emulator.race_clocks import SEEN, Clocks
 from ix.emulator.race_global import GlobalRaces
 from ix.emulator.race_shadow import granule_of
 from ix.emulator.race_shared import SharedRaces
-from ix.emulator.race_sync import Syncs, has_order
+from ix.emulator.race_sync import Order, Syncs, has_order
+from ix.emulator.scopes import CLUSTER
 
 __all__ = ["RaceDetector"]
 
@@ -131,10 +132,10 @@ class RaceDetector:
             self.clocks.join_ctas()
             self.syncs.join_ctas()
 
-    def arrive_cluster(self, warps: Array) -> None:
+    def arrive_cluster(self, warps: Array, releases: bool) -> None:
         """Warps arrive at the barrier of their cluster."""
         if self.enabled:
-            self.syncs.arrive_cluster(warps)
+            self.syncs.arrive_cluster(warps, releases)
 
     def release_cluster(self, cluster: int, warps: Array) -> None:
         """The barrier of a cluster completes."""
@@ -148,10 +149,10 @@ class RaceDetector:
 
     # Fences and atomics
 
-    def fence(self, warps: Array) -> None:
+    def fence(self, warps: Array, scope: int) -> None:
         """A fence of memory by warps."""
         if self.enabled:
-            self.syncs.fence(warps)
+            self.syncs.fence(warps, scope)
 
     def proxy_fence(self, warps: Array) -> None:
         """fence.proxy.async by warps."""
@@ -159,33 +160,37 @@ class RaceDetector:
             self.clocks.proxy_fence(warps)
 
     def atomic(
-        self, space: str, addresses: Array, active: Active, acq: bool, rel: bool
+        self, space: str, addresses: Array, active: Active, order: Order
     ) -> None:
         """An atomic operation: releases, then acquires."""
         if self.enabled:
-            self.syncs.store(space, addresses, active, rel, keeps=True)
-            self.syncs.load(space, addresses, active, acq)
+            self.syncs.store(space, addresses, active, order, keeps=True)
+            self.syncs.load(space, addresses, active, order)
 
     def loaded(
-        self, space: str, addresses: Array, active: Active, acquires: bool
+        self, space: str, addresses: Array, active: Active, order: Order
     ) -> None:
         """A volatile, relaxed or acquiring load."""
         if self.enabled:
-            self.syncs.load(space, addresses, active, acquires)
+            self.syncs.load(space, addresses, active, order)
 
     def stored(
-        self, space: str, addresses: Array, active: Active, releases: bool
+        self, space: str, addresses: Array, active: Active, order: Order
     ) -> None:
         """A volatile, relaxed or releasing store."""
         if self.enabled:
-            self.syncs.store(space, addresses, active, releases, keeps=False)
+            self.syncs.store(space, addresses, active, order, keeps=False)
 
     # mbarriers
 
-    def release_to(self, barrier: Any, warp: int) -> None:
-        """A warp arrives at an mbarrier."""
-        if self.enabled:
+    def release_to(self, barrier: Any, warp: int, order: Order) -> None:
+        """A warp arrives at an mbarrier, maybe one of another CTA."""
+        if not (self.enabled and order.releases):
+            return
+        if warp // self.batch.cta_warps == barrier.cta:
             barrier.clock = self.clocks.release(barrier.clock, warp)
+        elif order.scope >= CLUSTER or not self.strict:
+            barrier.remote = self.clocks.release(barrier.remote, warp)
 
     def release_copies_to(self, barrier: Any, warp: int, group: int) -> None:
         """The cp.async groups below `group` of a warp arrive at an mbarrier."""
@@ -198,12 +203,16 @@ class RaceDetector:
         if self.enabled:
             column = self.clocks.column_of_barrier(barrier)
             clock = self.clocks.note(barrier.clock, column, barrier.phase)
-            barrier.clock, barrier.released = clock, clock.copy()
+            barrier.clock, barrier.released = clock, (clock.copy(), barrier.remote)
 
-    def acquire_from(self, barrier: Any, warps: Array) -> None:
+    def acquire_from(self, barrier: Any, warps: Array, order: Order) -> None:
         """Warps have waited for the last completed phase of an mbarrier."""
-        if self.enabled and barrier.released is not None:
-            self.clocks.learn(warps, barrier.released)
+        if not self.enabled or barrier.released is None or not order.acquires:
+            return
+        own, remote = barrier.released
+        self.clocks.learn(warps, own)
+        if remote is not None and (order.scope >= CLUSTER or not self.strict):
+            self.clocks.learn(warps, remote)
 
     # Asynchronous work
 
@@ -232,7 +241,7 @@ class RaceDetector:
                 _MBARRIER_BYTES,
                 access.threads[:1],
                 np.array([barrier.cta]),
-                is_strong=True,
+                scope=CLUSTER,
             )
             start = barrier.cta * self.batch.memory.shared_stride + barrier.offset
             self.shared.issue(signal, np.array([start]), column, time, is_async=True)

@@ -185,12 +185,12 @@ class Clocks:
         self.now[warp] += 1
         return mine if clocks is None else np.maximum(self.fit(clocks), mine)
 
+    def nothing(self) -> Array:
+        """Clocks of nobody."""
+        return np.zeros((2, self.columns), np.int32)
+
     def note(self, clocks: Array | None, column: int, time: int) -> Array:
         """Adds the time of one agent to clocks."""
-        joined = (
-            np.zeros((2, self.columns), np.int32)
-            if clocks is None
-            else self.fit(clocks)
-        )
+        joined = self.nothing() if clocks is None else self.fit(clocks)
         joined[SEEN, column] = max(int(joined[SEEN, column]), time)
         return joined

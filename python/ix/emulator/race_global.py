@@ -15,6 +15,7 @@ from ix.emulator.access import Access
 from ix.emulator.batch import WARP, Array, Batch
 from ix.emulator.race_clocks import SEEN, Clocks
 from ix.emulator.race_report import (
+    AMONG_CTAS,
     AMONG_LANES,
     AMONG_WARPS,
     differing,
@@ -27,11 +28,12 @@ from ix.emulator.race_shadow import (
     by_several,
     granules,
     in_lane,
-    is_strong,
     lane_of,
     pack,
+    scope_of,
     time_of,
 )
+from ix.emulator.scopes import GPU, needed_scope
 
 if TYPE_CHECKING:
     from ix.emulator.heap import Allocation
@@ -92,7 +94,7 @@ class GlobalRaces:
                 access.addresses[inside],
                 access.size,
                 access.threads[inside],
-                is_strong=access.is_strong,
+                scope=access.scope,
             )
             self._record(
                 self._shadow(found), part, None if values is None else values[inside]
@@ -121,7 +123,7 @@ class GlobalRaces:
         every = np.arange(len(self.clocks.known))
         by_warp = pack(
             self.syncs.number(every),
-            access.is_strong,
+            access.scope,
             0,
             self.batch.pc,
             self.clocks.now,
@@ -136,7 +138,7 @@ class GlobalRaces:
             if access.is_nc:
                 self._report_stale(access, earlier)
         if access.kind == "read":
-            if not access.is_strong:
+            if not access.scope:
                 self._note_read(shadow, at, warps, packed)
             return
         read = shadow.reads.take(at)
@@ -144,13 +146,31 @@ class GlobalRaces:
             self._check(access, warps, packed, read, "read")
             self._check_shared(access, warps, shadow, at, read)
         shadow.writes[at] = packed
-        if not access.is_strong:
+        if access.scope < GPU:
             bad = shadow.writes.take(at) != packed
             if bad.any():
                 others = shadow.writes.take(at)
-                bad &= (agent_of(others) != agent_of(packed)) | differing(at, values)
+                bad &= self._are_apart(access, at, packed, others, values)
                 if bad.any():
                     self._report(access, bad, packed, others, "wrote")
+
+    def _are_apart(
+        self,
+        access: Access,
+        at: Array,
+        packed: Array,
+        others: Array,
+        values: Array | None,
+    ) -> Array:
+        """Which writes of the same granules in the same step race.
+
+        Lanes of a warp may write the same value: it does not matter who is last.
+        """
+        own, agent = agent_of(packed), agent_of(others)
+        if not access.scope:
+            return (own != agent) | differing(at, values)
+        needed = needed_scope(own, agent, self.batch.cta_warps, self.clocks.peers)
+        return needed > access.scope
 
     def _report_stale(self, access: Access, earlier: Array) -> None:
         """Reports a load through the non-coherent cache of what the launch has written.
@@ -201,8 +221,9 @@ class GlobalRaces:
         same = agent // peers == own // peers
         known = self.clocks.known[warps, SEEN, np.where(same, agent % peers, 0)]
         bad = np.where(same, time_of(earlier) > known, True) & (earlier != 0)
-        if access.is_strong and bad.any():
-            bad &= ~is_strong(earlier)
+        if access.scope and bad.any():
+            needed = needed_scope(own, agent, self.batch.cta_warps, peers)
+            bad &= np.minimum(scope_of(earlier), access.scope) < needed
         if not bad.any():
             return
         bad = self.clocks.beyond_lane(
@@ -219,12 +240,14 @@ class GlobalRaces:
     def _report(
         self, access: Access, bad: Array, packed: Array, earlier: Array, verb: str
     ) -> None:
-        at = int(np.argmax(bad))
+        at, peers = int(np.argmax(bad)), self.batch.cta_warps
         first, name = int(earlier[at]), self._name(int(earlier[at]))
         if agent_of(earlier)[at] == agent_of(packed)[at]:
             name, remedy = f"{name_lane(first)} {name}", AMONG_LANES
-        else:
+        elif int(agent_of(earlier)[at]) // peers == int(agent_of(packed)[at]) // peers:
             remedy = AMONG_WARPS
+        else:
+            remedy = AMONG_CTAS
         raise_race(self.batch, access, bad, first, verb, name, remedy)
 
     def _check_shared(

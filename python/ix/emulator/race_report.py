@@ -10,8 +10,16 @@ from ix.emulator.batch import Array, Batch, shorten
 from ix.emulator.errors import RaceError
 from ix.emulator.race_shadow import SEVERAL, instruction_of, lane_of
 
-__all__ = ["AMONG_LANES", "AMONG_WARPS", "differing", "name_lane", "raise_race"]
+__all__ = [
+    "AMONG_CTAS",
+    "AMONG_LANES",
+    "AMONG_WARPS",
+    "differing",
+    "name_lane",
+    "raise_race",
+]
 
+AMONG_CTAS = "release the one and acquire the other in a scope that has both CTAs"
 AMONG_WARPS = "put a barrier or a wait between them"
 AMONG_LANES = "put bar.warp.sync or a barrier between them"
 

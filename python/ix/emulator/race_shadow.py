@@ -1,7 +1,7 @@
 """What the race detector remembers of each granule of memory: the last accesses.
 
-An access is one int64: agent + 1 (22 bits), whether it was strong (1), the lane (6),
-the instruction (15) and the time (20), from the top. Zero is no access.
+An access is one int64: agent + 1 (21 bits), its scope (2), the lane (6), the
+instruction (15) and the time (20), from the top. Zero is no access.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ __all__ = [
     "granules",
     "in_lane",
     "instruction_of",
-    "is_strong",
     "lane_of",
     "pack",
+    "scope_of",
     "time_of",
 ]
 
-_TIME, _PLACE, _LANE = 20, 15, 6  # bits
+_TIME, _PLACE, _LANE, _SCOPE = 20, 15, 6, 2  # bits
 _LANE_SHIFT = _TIME + _PLACE
-_STRONG_BIT = _LANE_SHIFT + _LANE
-_AGENT_SHIFT = _STRONG_BIT + 1
+_SCOPE_SHIFT = _LANE_SHIFT + _LANE
+_AGENT_SHIFT = _SCOPE_SHIFT + _SCOPE
 _TIME_MASK, _PLACE_MASK = (1 << _TIME) - 1, (1 << _PLACE) - 1
 _LANE_MASK = (1 << _LANE) - 1
 _WIDEST = 16  # bytes of a granule at most
@@ -40,9 +40,9 @@ SEVERAL = 32  # the lane of what several lanes of a warp did
 LANES = _LANE_MASK << _LANE_SHIFT  # where the lane of an access stands
 
 
-def pack(agent: Array, strong: bool, lane: Array | int, pc: int, time: Array) -> Array:
+def pack(agent: Array, scope: int, lane: Array | int, pc: int, time: Array) -> Array:
     """Packs accesses."""
-    rest = int(strong) << _STRONG_BIT | min(pc, _PLACE_MASK) << _TIME
+    rest = scope << _SCOPE_SHIFT | min(pc, _PLACE_MASK) << _TIME
     shifted = (agent.astype(np.int64) + 1) << _AGENT_SHIFT
     shifted |= time.astype(np.int64) & _TIME_MASK | rest
     return np.asarray(shifted | np.left_shift(lane, _LANE_SHIFT))
@@ -73,9 +73,9 @@ def by_several(packed: Array) -> Array:
     return np.asarray(packed & ~LANES | SEVERAL << _LANE_SHIFT)
 
 
-def is_strong(packed: Array) -> Array:
-    """Whether packed accesses were strong."""
-    return np.asarray(packed >> _STRONG_BIT & 1 != 0)
+def scope_of(packed: Array) -> Array:
+    """The scope of packed accesses; WEAK if they were not strong."""
+    return np.asarray(packed >> _SCOPE_SHIFT & (1 << _SCOPE) - 1)
 
 
 def instruction_of(packed: int) -> int:

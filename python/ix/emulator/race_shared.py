@@ -19,11 +19,12 @@ from ix.emulator.race_shadow import (
     agent_of,
     by_several,
     granules,
-    is_strong,
     lane_of,
     pack,
+    scope_of,
     time_of,
 )
+from ix.emulator.scopes import needed_scope
 from ix.emulator.tensor_errors import ProxyFenceError
 
 __all__ = ["SharedRaces"]
@@ -112,7 +113,7 @@ class SharedRaces:
             access.size,
             threads[chosen],
             access.ctas[chosen],
-            is_strong=access.is_strong,
+            scope=access.scope,
             is_collective=access.is_collective,
         )
         return fewer, index[chosen], lanes
@@ -157,15 +158,15 @@ class SharedRaces:
             count = len(at) // len(warps)
             warps, lanes = np.repeat(warps, count), np.repeat(lanes, count)
             agents, times = np.repeat(agents, count), np.repeat(times, count)
-        packed = pack(agents, access.is_strong, lanes, self.batch.pc, times)
+        packed = pack(agents, access.scope, lanes, self.batch.pc, times)
         self._check_writes(access, at, warps, lanes, is_async)
         if access.kind == "read":
-            if not access.is_strong:
+            if not access.scope:
                 self._note_read(at, warps, agents, times, packed)
             return
         self._check_reads(access, at, warps, lanes)
         self.writes[at] = packed
-        if not access.is_strong:
+        if not access.scope:
             self._check_same_step(access, at, warps, packed, values)
 
     def _check_writes(
@@ -177,8 +178,7 @@ class SharedRaces:
         writer, known = agent_of(earlier), self.clocks.known
         bad = time_of(earlier) > known[warps, SEEN, writer]
         if bad.any():
-            if access.is_strong:
-                bad &= ~is_strong(earlier)
+            bad &= ~self._are_strong(access, warps, earlier)
             bad = self._beyond_lane(bad & (earlier != 0), earlier, warps, lanes)
             if bad.any():
                 self._report(access, bad, earlier, warps)
@@ -187,9 +187,7 @@ class SharedRaces:
             peers = self.clocks.peers
             is_generic = (writer < peers) | (writer // peers == QUEUES["copy"])
             bad = is_generic & (time_of(earlier) > known[warps, ASYNC, writer])
-            if access.is_strong:
-                bad &= ~is_strong(earlier)
-            bad &= earlier != 0
+            bad &= ~self._are_strong(access, warps, earlier) & (earlier != 0)
             if bad.any():
                 packed = int(earlier[int(np.argmax(bad))])
                 remedy = "put fence.proxy.async behind the write"
@@ -197,6 +195,15 @@ class SharedRaces:
                     self.batch, access, bad, packed, "wrote", self._name(packed),
                     remedy, ProxyFenceError,
                 )  # fmt: skip
+
+    def _are_strong(self, access: Access, warps: Array, earlier: Array) -> Array:
+        """Where earlier accesses and this one are strong towards one another."""
+        if not access.scope:
+            return np.zeros(len(earlier), np.bool_)
+        peers = self.clocks.peers
+        own, other = self.clocks.own[warps], agent_of(earlier) % peers
+        needed = needed_scope(own, other, self.batch.cta_warps, peers)
+        return np.minimum(scope_of(earlier), access.scope) >= needed
 
     def _beyond_lane(
         self, bad: Array, earlier: Array, warps: Array, lanes: Array
