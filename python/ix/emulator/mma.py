@@ -28,6 +28,7 @@ from ix.emulator.fragments import (
     metadata_chunks,
 )
 from ix.emulator.kernel_code import KernelCode, Reader, Writer
+from ix.emulator.mma_quads import compile_quads
 from ix.emulator.outcome import Step
 from ix.emulator.syntax import Immediate, Instruction
 from ix.emulator.tensor_errors import SparseMetadataError
@@ -171,6 +172,8 @@ def _form_of(instruction: Instruction, kernel: KernelCode) -> _Form:
 
 def compile_mma(instruction: Instruction, kernel: KernelCode) -> Step:
     """Compiles `mma` and `mma.sp`."""
+    if instruction.has("m8n8k4") and not instruction.has("f64"):
+        return compile_quads(instruction, kernel)
     form = _form_of(instruction, kernel)
     result, left, right, accumulator = instruction.operands[:4]
     kind = form.register_type

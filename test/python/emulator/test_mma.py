@@ -230,7 +230,7 @@ def test_meaningless_sparsity_is_reported(selector, metadata, says):
 
 
 @pytest.mark.parametrize(
-    "name", ["m8n8k4.row.col.f32.f16.f16.f32", "m16n8k32.row.col.f32.f16.f16.f32"]
+    "name", ["m8n8k8.row.col.f32.f16.f16.f32", "m16n8k32.row.col.f32.f16.f16.f32"]
 )
 def test_shapes_that_do_not_exist_are_refused(name):
     zeros = np.zeros((32, 4), np.uint32)
