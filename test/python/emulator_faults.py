@@ -157,6 +157,8 @@ FAULTS = (
     Fault("no wait for the stage", HOPPER, cut(WAIT, PASSES), UninitialisedError, at="wgmma.mma_async"),
     Fault("no wait for the stage, copies early", HOPPER, cut(WAIT, PASSES), RaceError,
           options={"completion": "early"}, at="wgmma.mma_async"),
+    Fault("no loop around the wait", HOPPER, cut(r"bra\.uni\s+LAB_WAIT;"), UninitialisedError,
+          options={"timeouts": True}, at="wgmma.mma_async"),
     Fault("wrong parity", HOPPER,
           cut(r"(try_wait[^;]*\], )%r\d+", r"\g<1>1"), UninitialisedError, at="wgmma.mma_async"),
     Fault("parity of 2", HOPPER, cut(r"(try_wait[^;]*\], )%r\d+", r"\g<1>2"),

@@ -147,6 +147,7 @@ class Batch:
     race: RaceDetector
     completion: str
     exact: bool
+    timeouts: bool
     scheduler: Scheduler = field(init=False)
     pc: int = 0
     cta: Array = field(init=False)

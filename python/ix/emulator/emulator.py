@@ -71,6 +71,8 @@ class Emulator:
         completion: When asynchronous copies and tensor-core operations take effect:
             "late" (when somebody waits for them) or "early" (at once).
         exact: Whether tensor cores compute as the hardware does, bit by bit.
+        timeouts: Whether an mbarrier.try_wait that has to wait gives false once, as if
+            its time were over, before it waits.
         counters: Whether memory accesses are analysed for sectors and conflicts.
         step_limit: Steps after which a batch of CTAs counts as stuck.
         batch_threads: How many threads run together; CTAs that wait for one another
@@ -86,6 +88,7 @@ class Emulator:
         schedule: str | int = "lockstep",
         completion: str = "late",
         exact: bool = False,
+        timeouts: bool = False,
         counters: bool = True,
         step_limit: int = 20_000_000,
         batch_threads: int = _BATCH_THREADS,
@@ -107,6 +110,7 @@ class Emulator:
         self.seed = None if isinstance(schedule, str) else schedule
         self.completion = completion
         self.exact = exact
+        self.timeouts = timeouts
         self.counters = counters
         self.step_limit = step_limit
         self.batch_threads = batch_threads
@@ -261,6 +265,7 @@ class Emulator:
             race=race,
             completion=self.completion,
             exact=self.exact,
+            timeouts=self.timeouts,
         )
         memory.batch = batch
         seed = None if self.seed is None else self.seed + int(cta_ids[0])

@@ -1,8 +1,8 @@
 """mbarrier: init, inval, arrive, arrive_drop, expect_tx, complete_tx, waits, counts.
 
 A state, as `arrive` returns it, is the number of the phase above the arrivals that were
-pending before. `try_wait` suspends the thread until the phase completes; it never gives
-false.
+pending before. `try_wait` suspends the thread until the phase completes, where it does
+not time out.
 """
 
 from __future__ import annotations
@@ -162,8 +162,12 @@ def _compile_wait(instruction: Instruction, kernel: KernelCode) -> Step:
     def step(batch: Batch, active: Active) -> Outcome | None:
         done = np.zeros(batch.threads, np.bool_)
         waiting: list[tuple[Hashable, Array]] = []
+        table = MBarrierTable.of(batch)
         for barrier, wanted, lanes in _parties(batch, active, address, read):
-            if _is_over(batch, barrier, wanted, by_parity, int(lanes[0])):
+            is_over = _check_of(batch, barrier, wanted, by_parity, int(lanes[0]))
+            if suspends and not is_over() and table.times_out(barrier, lanes):
+                continue
+            if is_over() or (table.land(barrier) and is_over()):
                 done[lanes] = True
                 batch.race.acquire_from(barrier, np.unique(lanes // WARP), order)
             elif suspends:
@@ -172,22 +176,23 @@ def _compile_wait(instruction: Instruction, kernel: KernelCode) -> Step:
                 waiting.append((barrier.event, mask))
         counted = np.unique(np.flatnonzero(done) // WARP).size
         batch.counter.add(batch.pc, "mbarrier_waits", counted)
-        _write_found(batch, active, done, write, bool(waiting))
-        return Wait(waiting, retry=True) if waiting else None
+        if not waiting:
+            write(batch, active.select(done), active)
+            return None
+        _write_found(batch, active, done, write, [mask for _, mask in waiting])
+        return Wait(waiting, retry=True)
 
     return step
 
 
 def _write_found(
-    batch: Batch, active: Active, done: Array, write: Writer, some_wait: bool
+    batch: Batch, active: Active, done: Array, write: Writer, waiting: list[Array]
 ) -> None:
-    """Gives true to who found the phase over; who waits gets nothing yet."""
-    if not some_wait:
-        write(batch, active.select(done), active)
-        return
-    count = int(np.count_nonzero(done))
+    """Gives what they found to those that go on; who waits gets nothing yet."""
+    on = active.full_mask & ~np.logical_or.reduce(waiting)
+    count = int(np.count_nonzero(on))
     if count:
-        write(batch, np.bool_(True), Active(len(done), done, count, False))  # type: ignore[arg-type]
+        write(batch, done[on], Active(len(on), on, count, False))
 
 
 def _parties(
@@ -212,11 +217,10 @@ def _parties(
         yield barrier, int(wanted[index]), lanes
 
 
-def _is_over(
+def _check_of(
     batch: Batch, barrier: MBarrier, wanted: int, by_parity: bool, thread: int
-) -> bool:
-    """Whether a phase has completed; copies in flight for it land now at the latest."""
-    check: Callable[[], bool]
+) -> Callable[[], bool]:
+    """What tells whether a phase has completed."""
     if by_parity:
         if wanted > 1:
             raise batch.error(
@@ -225,25 +229,17 @@ def _is_over(
                 "2",
                 thread,
             )
-
-        def check() -> bool:
-            return barrier.phase & 1 != wanted
-
-    else:
-        phase = wanted >> _PHASE_SHIFT
-        if not barrier.phase - 1 <= phase <= barrier.phase:
-            raise batch.error(
-                BarrierError,
-                f"needs the state of the running phase or of the one before, but it is "
-                f"of phase {phase} at the mbarrier {barrier}; wait for each phase in "
-                "turn",
-                thread,
-            )
-
-        def check() -> bool:
-            return barrier.phase > phase
-
-    return check() or (MBarrierTable.of(batch).land(barrier) and check())
+        return lambda: barrier.phase & 1 != wanted
+    phase = wanted >> _PHASE_SHIFT
+    if not barrier.phase - 1 <= phase <= barrier.phase:
+        raise batch.error(
+            BarrierError,
+            f"needs the state of the running phase or of the one before, but it is "
+            f"of phase {phase} at the mbarrier {barrier}; wait for each phase in "
+            "turn",
+            thread,
+        )
+    return lambda: barrier.phase > phase
 
 
 def _compile_pending_count(instruction: Instruction, kernel: KernelCode) -> Step:

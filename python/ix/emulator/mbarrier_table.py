@@ -39,6 +39,7 @@ class MBarrier:
         landings: Copies in flight that will complete bytes of it.
         clock: For the race detector: what has been released to the running phase.
         remote: The same by other CTAs of the cluster.
+        timed_out: Who has given up on the running phase once, bool over the batch.
         released: Both, as waiting for the last completed phase acquires them.
     """
 
@@ -51,6 +52,7 @@ class MBarrier:
     landings: list[Callable[[], None]] = field(default_factory=list)
     clock: Any = None
     remote: Any = None
+    timed_out: Array | None = None
     released: Any = None
 
     @property
@@ -170,10 +172,22 @@ class MBarrierTable:
         """Completes the phase if nothing is missing; stores the state."""
         if barrier.pending == 0 and barrier.bytes == 0:
             barrier.phase += 1
+            barrier.timed_out = None
             barrier.pending = barrier.expected
             self.batch.race.complete_phase(barrier)
             self.batch.scheduler.wake(barrier.event)
         self._store(barrier)
+
+    def times_out(self, barrier: MBarrier, lanes: Array) -> bool:
+        """Whether threads that wait for the running phase give up now: once each."""
+        if not self.batch.timeouts:
+            return False
+        before = barrier.timed_out
+        if before is None:
+            before = barrier.timed_out = np.zeros(self.batch.threads, np.bool_)
+        again = bool(before[lanes].all())
+        before[lanes] = True
+        return not again
 
     def land(self, barrier: MBarrier) -> bool:
         """Lets the copies in flight for an mbarrier land; whether there were any."""

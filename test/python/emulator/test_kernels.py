@@ -35,6 +35,13 @@ def test_exact_arithmetic(name):
     assert run.is_right, run.error
 
 
+@pytest.mark.parametrize("schedule", ["lockstep", 1])
+@pytest.mark.parametrize("name", [n for n in NAMES if "hopper" in n])
+def test_waits_that_time_out(name, schedule):
+    run = CASES[name].run(timeouts=True, schedule=schedule)
+    assert run.is_right, run.error
+
+
 # Races that hardware forgives: see `strict` of Emulator.
 STRICT = [
     # Each reads what an ordinary store, or mbarrier.init, wrote without a proxy fence.

@@ -99,6 +99,23 @@ def test_expected_and_completed_bytes_by_hand():
     assert got[0] == 4
 
 
+@pytest.mark.parametrize("timeouts", [False, True])
+def test_a_wait_may_be_over_before_the_phase(timeouts):
+    """Warp 1 arrives late; the second attempt of warp 0 waits for it."""
+    got = run(
+        INIT.replace("COUNT", "32")
+        + """mov.u32 %r5, 0; setp.ge.u32 %p3, %t, 32; @%p3 bra LATE;
+        mbarrier.try_wait.parity.shared.b64 %p2, [%r1], 0; selp.u32 %r5, 1, 0, %p2;
+        mbarrier.try_wait.parity.shared.b64 %p2, [%r1], 0; @%p2 or.b32 %r5, %r5, 2;
+        mbarrier.try_wait.parity.shared.b64 %p2, [%r1], 0; @%p2 or.b32 %r5, %r5, 4;
+        bra DONE;
+        LATE: mbarrier.arrive.shared.b64 %rd1, [%r1];
+        DONE: st.global.u32 [%me], %r5;""",
+        module=MODULE, block=64, count=64, timeouts=timeouts,
+    )  # fmt: skip
+    assert (got[:32] == (6 if timeouts else 7)).all()
+
+
 def test_who_drops_out_is_not_expected_again():
     got = run(
         INIT.replace("COUNT", "3")
