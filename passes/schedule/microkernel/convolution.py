@@ -30,9 +30,11 @@ from ix.passes.schedule.microkernel.convolution_plan import (
 )
 from ix.passes.schedule.microkernel.convolution_source import (
     Block,
+    Panel,
     ReadInput,
     emit_pack_source,
     outer_block,
+    panel_at,
 )
 from ix.passes.schedule.microkernel.register_tile import (
     emit_register_tile,
@@ -87,16 +89,6 @@ def emit_convolution(
 
 
 @dataclass
-class _Panel:
-    """A panel of features: `column` is its first, `channel` what it reads first."""
-
-    index: Index
-    column: Index
-    channel: Index
-    live: list[tuple[Index, Lanes]]
-
-
-@dataclass
 class _Kernel:
     """The callbacks of `emit_convolution`, and what they emit together."""
 
@@ -114,13 +106,7 @@ class _Kernel:
         emit_pack_source(b, plan, block, self.scratch, self.read_x)
 
         def panel(index: Index) -> None:
-            group = b.floordiv(index, plan.group_panels) if plan.groups > 1 else 0
-            inner = b.mod(index, plan.group_panels) if plan.groups > 1 else index
-            size = plan.group_features
-            live = live_lanes(b, size, b.mul(inner, plan.panel_columns), plan.tile)
-            column = b.mul(group, size)
-            channel = b.mul(group, plan.group_channels)
-            self.tiles(block, _Panel(index, column, channel, live))
+            self.tiles(block, panel_at(b, plan, index))
 
         b.loop(first, last, 1, panel)
 
@@ -132,11 +118,11 @@ class _Kernel:
             channel = b.mul(index, plan.panel_columns)
             emit_pack_source(b, plan, block, self.scratch, self.read_x, channel)
             live = live_lanes(b, plan.channels, channel, plan.tile)
-            self.tiles(block, _Panel(index, 0, 0, live))
+            self.tiles(block, Panel(index, 0, 0, live))
 
         b.loop(first, last, 1, panel)
 
-    def tiles(self, block: Block, panel: _Panel) -> None:
+    def tiles(self, block: Block, panel: Panel) -> None:
         """Computes the register tiles of a block for one panel."""
         b, plan = self.b, self.plan
         _, height, width = plan.axes
@@ -170,7 +156,7 @@ class _Kernel:
     def tile(
         self,
         block: Block,
-        panel: _Panel,
+        panel: Panel,
         row: Index,
         column: Index,
         shape: tuple[int, int],
@@ -238,7 +224,7 @@ class _Kernel:
 
     def dense_tile(
         self,
-        panel: _Panel,
+        panel: Panel,
         source: Index,
         offsets: list[tuple[int, int]],
         initial: list[list[Vector]] | None,
@@ -283,7 +269,7 @@ class _Kernel:
 
     def depthwise_tile(
         self,
-        panel: _Panel,
+        panel: Panel,
         source: Index,
         offsets: list[tuple[int, int]],
         initial: list[list[Vector]] | None,

@@ -17,9 +17,17 @@ from dataclasses import dataclass
 from ix.mlir import arith, ir
 from ix.passes.schedule.microkernel.builder import Builder, Index, Lanes, Vector
 from ix.passes.schedule.microkernel.convolution_plan import Axis, ConvolutionPlan
+from ix.passes.schedule.microkernel.register_tile import live_lanes
 from ix.passes.schedule.microkernel.transpose import emit_transpose, group_rows
 
-__all__ = ["Block", "ReadInput", "emit_pack_source", "outer_block"]
+__all__ = [
+    "Block",
+    "Panel",
+    "ReadInput",
+    "emit_pack_source",
+    "outer_block",
+    "panel_at",
+]
 
 ReadInput = Callable[[Index, tuple[Index, ...], Index, Lanes], Vector]
 
@@ -42,6 +50,35 @@ def outer_block(b: Builder, plan: ConvolutionPlan, outer: Index) -> Block:
     row = b.mul(b.mod(outer, rows), plan.block_height)
     outer = b.floordiv(outer, rows)
     return Block(b.floordiv(outer, depths), b.mod(outer, depths), row, column)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A panel of features.
+
+    Attributes:
+        index: Its number.
+        column: The first feature of its group.
+        channel: The first channel that its group reads.
+        live: First column within the group, and live lanes, of each of its vectors.
+    """
+
+    index: Index
+    column: Index
+    channel: Index
+    live: list[tuple[Index, Lanes]]
+
+
+def panel_at(b: Builder, plan: ConvolutionPlan, index: Index) -> Panel:
+    """The panel of number `index`, of plan.panels."""
+    group, inner = 0, index
+    if plan.groups > 1:
+        group = b.floordiv(index, plan.group_panels)
+        inner = b.mod(index, plan.group_panels)
+    size = plan.group_features
+    live = live_lanes(b, size, b.mul(inner, plan.panel_columns), plan.tile)
+    channel = b.mul(group, plan.group_channels)
+    return Panel(index, b.mul(group, size), channel, live)
 
 
 def emit_pack_source(

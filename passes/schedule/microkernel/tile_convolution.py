@@ -38,11 +38,13 @@ from ix.passes.schedule.microkernel.convolution_plan import (
 )
 from ix.passes.schedule.microkernel.convolution_source import (
     Block,
+    Panel,
     ReadInput,
     emit_pack_source,
     outer_block,
+    panel_at,
 )
-from ix.passes.schedule.microkernel.register_tile import TileShape, live_lanes
+from ix.passes.schedule.microkernel.register_tile import TileShape
 from ix.passes.schedule.microkernel.tile_product import (
     PAIR_ROWS,
     PANEL_COLUMNS,
@@ -198,16 +200,6 @@ def emit_tile_convolution(
     kernel.product.tiles.release()
 
 
-@dataclass
-class _Panel:
-    """A panel of features: `column` is its first, `channel` what it reads first."""
-
-    index: Index
-    column: Index
-    channel: Index
-    live: list[tuple[Index, Lanes]]
-
-
 class _Kernel:
     """The callbacks of `emit_tile_convolution`, and what they emit together."""
 
@@ -243,13 +235,7 @@ class _Kernel:
         self.split()
 
         def panel(index: Index) -> None:
-            group = b.floordiv(index, blocks.group_panels) if blocks.groups > 1 else 0
-            inner = b.mod(index, blocks.group_panels) if blocks.groups > 1 else index
-            size = blocks.group_features
-            live = live_lanes(b, size, b.mul(inner, PANEL_COLUMNS), blocks.tile)
-            column = b.mul(group, size)
-            channel = b.mul(group, blocks.group_channels)
-            self.positions(block, _Panel(index, column, channel, live))
+            self.positions(block, panel_at(b, blocks, index))
 
         b.loop(first, last, 1, panel)
 
@@ -301,7 +287,7 @@ class _Kernel:
             b.mul(column, width.local_stride * blocks.block_channels),
         )
 
-    def positions(self, block: Block, panel: _Panel) -> None:
+    def positions(self, block: Block, panel: Panel) -> None:
         """Computes a block's positions for one panel."""
         b, plan = self.b, self.plan
         rows, columns = self.extent(block)
@@ -352,7 +338,7 @@ class _Kernel:
     def tile(
         self,
         block: Block,
-        panel: _Panel,
+        panel: Panel,
         extent: tuple[Index, Index],
         tile: Index,
         height: int,
@@ -392,7 +378,7 @@ class _Kernel:
     def finish_tile(
         self,
         block: Block,
-        panel: _Panel,
+        panel: Panel,
         extent: tuple[Index, Index],
         tile: Index,
         height: int,
@@ -436,7 +422,7 @@ class _Kernel:
         b.when(any_nan, lambda: each(again))
         each(store)
 
-    def with_fma(self, panel: _Panel, half: int, at: Index) -> Vector:
+    def with_fma(self, panel: Panel, half: int, at: Index) -> Vector:
         """Half a position's panel as any processor computes it, slowly.
 
         Args:
