@@ -77,7 +77,7 @@ class GpuRunner:
         """Compiles for `self.target`, whatever target the caller names."""
         device = EmulatorDevice(self.target, **self.options)
         device.launches = self.launches
-        executable = compile_for(program, self.target, cache=False, device=device)
+        executable = compile_for(program, self.target, device=device)
         self.programs += 1
         return executable
 
