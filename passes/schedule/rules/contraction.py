@@ -235,7 +235,7 @@ class _Rule:
             self.kernel,
             self.target,
             self._emit,
-            family="matmul",
+            family="tiled_matmul" if tiled else "matmul",
             items=items,
             item_ns=weight / max(most(items), 1),
             lanes=self.target.lanes(self.element.width),

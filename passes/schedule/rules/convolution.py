@@ -302,7 +302,7 @@ class _Rule:
             self.kernel,
             self.target,
             self._emit,
-            family="convolution",
+            family="convolution" if tiled is None else "tiled_convolution",
             items=plan.items,
             item_ns=flops / speed / max(most(plan.items), 1),
             lanes=self.target.lanes(32),
