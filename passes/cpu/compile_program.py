@@ -6,8 +6,9 @@ object in the cache.
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import llvmlite
@@ -46,27 +47,16 @@ class _Compiled:
     level: int
 
 
-@dataclass
-class _Kernels:
-    functions: dict[str, Any]
-    target: Target
-    done: dict[str, _Compiled] = field(default_factory=dict)
-
-    def __call__(self, name: str) -> _Compiled:
-        if name not in self.done:
-            self.done[name] = self._compile(self.functions[name])
-        return self.done[name]
-
-    def _compile(self, function: Any) -> _Compiled:
-        kernel = Kernel(function)
-        code = loops_of(function, self.target)
-        pointers = len(kernel.inputs) + len(kernel.outputs) + 1
-        symbol, text = kernel_ir(code, pointers, len(kernel.ranges))
-        padded = (code.scratch_bytes + 63) // 64 * 64
-        entry = PlanKernel(
-            symbol, code.family, op_names(kernel), code.flops, kernel.traffic, padded
-        )
-        return _Compiled(code.packings, code.in_place, entry, text, code.level)
+def _compiled(function: Any, target: Target) -> _Compiled:
+    kernel = Kernel(function)
+    code = loops_of(function, target)
+    pointers = len(kernel.inputs) + len(kernel.outputs) + 1
+    symbol, text = kernel_ir(code, pointers, len(kernel.ranges))
+    padded = (code.scratch_bytes + 63) // 64 * 64
+    entry = PlanKernel(
+        symbol, code.family, op_names(kernel), code.flops, kernel.traffic, padded
+    )
+    return _Compiled(code.packings, code.in_place, entry, text, code.level)
 
 
 def compile_cpu(
@@ -88,7 +78,8 @@ def compile_cpu(
     Raises:
         CompileError: No rule takes a kernel, or LLVM refuses its code.
     """
-    kernels = _Kernels(kernel_functions(module), target)
+    functions = kernel_functions(module)
+    kernels = functools.cache(lambda callee: _compiled(functions[callee], target))
     program = host_program(
         module, lambda callee: (kernels(callee).packings, kernels(callee).in_place)
     )
