@@ -32,6 +32,7 @@ from ix.passes.schedule.microkernel.convolution_source import (
     Block,
     Panel,
     ReadInput,
+    block_extent,
     emit_pack_source,
     outer_block,
     panel_at,
@@ -126,12 +127,7 @@ class _Kernel:
         """Computes the register tiles of a block for one panel."""
         b, plan = self.b, self.plan
         _, height, width = plan.axes
-        rows = b.min(b.sub(height.output, block.row), plan.block_height)
-        columns = b.min(b.sub(width.output, block.column), plan.block_width)
-        if height.output % plan.block_height == 0:
-            rows = plan.block_height
-        if width.output % plan.block_width == 0:
-            columns = plan.block_width
+        rows, columns = block_extent(b, plan, block)
 
         def row(r: Index, tall: int) -> None:
             self.cut(

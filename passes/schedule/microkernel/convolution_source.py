@@ -24,6 +24,7 @@ __all__ = [
     "Block",
     "Panel",
     "ReadInput",
+    "block_extent",
     "emit_pack_source",
     "outer_block",
     "panel_at",
@@ -50,6 +51,19 @@ def outer_block(b: Builder, plan: ConvolutionPlan, outer: Index) -> Block:
     row = b.mul(b.mod(outer, rows), plan.block_height)
     outer = b.floordiv(outer, rows)
     return Block(b.floordiv(outer, depths), b.mod(outer, depths), row, column)
+
+
+def block_extent(
+    b: Builder, plan: ConvolutionPlan, block: Block
+) -> tuple[Index, Index]:
+    """Rows and columns of a block; at the edge of the output there are fewer."""
+    _, height, width = plan.axes
+    rows, columns = plan.block_height, plan.block_width
+    if height.output % rows:
+        rows = b.min(b.sub(height.output, block.row), rows)
+    if width.output % columns:
+        columns = b.min(b.sub(width.output, block.column), columns)
+    return rows, columns
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ from ix.passes.schedule.microkernel.convolution_source import (
     Block,
     Panel,
     ReadInput,
+    block_extent,
     emit_pack_source,
     outer_block,
     panel_at,
@@ -257,17 +258,6 @@ class _Kernel:
 
     # Positions of a block.
 
-    def extent(self, block: Block) -> tuple[Index, Index]:
-        """Rows and columns of a block; at the edge of the output there are fewer."""
-        b, blocks = self.b, self.blocks
-        _, height, width = blocks.axes
-        rows, columns = blocks.block_height, blocks.block_width
-        if height.output % rows:
-            rows = b.min(b.sub(height.output, block.row), rows)
-        if width.output % columns:
-            columns = b.min(b.sub(width.output, block.column), columns)
-        return rows, columns
-
     def place(self, tile: Index, r: Index) -> tuple[Index, Index]:
         """Row and column within the block of position r of a tile."""
         b, plan = self.b, self.plan
@@ -290,7 +280,7 @@ class _Kernel:
     def positions(self, block: Block, panel: Panel) -> None:
         """Computes a block's positions for one panel."""
         b, plan = self.b, self.plan
-        rows, columns = self.extent(block)
+        rows, columns = block_extent(b, self.blocks, block)
         if plan.row_tiles:
             tiles = b.mul(rows, plan.row_tiles)
         else:
