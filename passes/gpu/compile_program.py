@@ -70,6 +70,7 @@ class _Kernels:
             code.blocks,
             code.threads,
             types_of(kernel),
+            tuple(map(kernel.memory, (*kernel.inputs, *kernel.outputs))),
             shared_bytes=shared,
             dynamic_shared_bytes=code.dynamic_shared_bytes,
         )

@@ -21,7 +21,7 @@ from ix.passes.schedule.elemental import Elemental
 from ix.passes.schedule.index import Index
 from ix.passes.schedule.structure import kind_of
 from ix.passes.schedule.symbols import Sizes
-from ix.runtime.sizes import Size, bounds, dim, product
+from ix.runtime.sizes import Size, bounds, combine, dim, product
 from ix.target import Target
 
 __all__ = [
@@ -99,10 +99,14 @@ class Kernel:
         """The upper bound of a size."""
         return bounds(size, self.ranges)[1]
 
+    def memory(self, value: Any) -> Size:
+        """Bytes of a tensor in memory."""
+        element = storage.element_bytes(value.type.element_type)
+        return combine("mul", product(self.shape(value)), element)
+
     def bytes_of(self, value: Any) -> int:
         """Bytes of a tensor in memory at the upper bounds of its sizes."""
-        count = self.most(product(self.shape(value)))
-        return count * storage.element_bytes(value.type.element_type)
+        return self.most(self.memory(value))
 
     @property
     def traffic(self) -> int:

@@ -28,7 +28,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--gpu",
         default="h200",
         metavar="NAME",
-        help="whose bandwidth and peaks bound the time: h200, h100, a100 …",
+        help="whose bandwidth and peaks bound the time: h200, h100, a100-80gb …",
     )
     parser.add_argument(
         "--budget", metavar="FILE", help="fail where a figure is worse than in FILE"

@@ -120,12 +120,17 @@ def compare(budget: ModelFigures, measured: ModelFigures) -> Comparison:
     """Judges measured figures by a budget.
 
     Raises:
-        BudgetError: The budget is for another target.
+        BudgetError: The budget is for another target, or for other sizes.
     """
     if budget.target != measured.target:
         raise BudgetError(
             f"'budget' needs figures for {budget.target}, but they are for "
             f"{measured.target}; keep a budget for each target"
+        )
+    if budget.dims != measured.dims:
+        raise BudgetError(
+            f"'budget' needs figures for {_sizes(budget)}, but they are for "
+            f"{_sizes(measured)}; pass inputs of the budget's shapes"
         )
     old, new = _by_signature(budget), _by_signature(measured)
     changes = [
@@ -190,6 +195,11 @@ def write_budget(path: Path, figures: ModelFigures) -> None:
     """Writes a budget; the same figures give the same bytes."""
     text = json.dumps(figures.to_json(), indent=1, sort_keys=True, ensure_ascii=False)
     path.write_text(text + "\n")
+
+
+def _sizes(model: ModelFigures) -> str:
+    sizes = [f"{name} = {size}" for name, size in model.dims.items()]
+    return ", ".join(sizes) or "no declared dimensions"
 
 
 def _by_signature(model: ModelFigures) -> dict[Signature, list[KernelFigures]]:

@@ -125,10 +125,12 @@ class ModelFigures:
     Attributes:
         target: What it is compiled for, such as `sm_90a`.
         kernels: Its kernels.
+        dims: The sizes of the declared dimensions in that call.
     """
 
     target: str
     kernels: tuple[KernelFigures, ...]
+    dims: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def launches(self) -> int:
@@ -153,6 +155,7 @@ class ModelFigures:
         return {
             "version": VERSION,
             "target": self.target,
+            **({"dims": dict(self.dims)} if self.dims else {}),
             "totals": {n: v for n, v in self.totals.items() if v},
             "kernels": kernels,
         }
@@ -172,5 +175,7 @@ class ModelFigures:
             )
         kernels = data.get("kernels", ())
         return ModelFigures(
-            str(data.get("target", "")), tuple(map(KernelFigures.from_json, kernels))
+            str(data.get("target", "")),
+            tuple(map(KernelFigures.from_json, kernels)),
+            data.get("dims", {}),
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from ix.cost.ptxas import KernelResources, assemble
 from ix.cost.sass import instruction_mix
 from ix.emulator.device import EmulatorDevice
 from ix.errors import InputError
+from ix.runtime.sizes import evaluate
 from ix.target import Target
 
 if TYPE_CHECKING:
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["figures_of", "measure"]
 
 SECTOR = 32  # bytes
-
-# As a tensor's elements lie in memory.
-_BITS = re.compile(r"x?(?:ui|i|f|bf)(\d+)")
-_BYTE_TYPES = ("i1", "i4")
 
 
 def measure(
@@ -55,18 +51,21 @@ def measure(
         )
     first = len(device.launches)
     executable.run_flat(arrays)
-    return figures_of(executable, device.launches[first:], options)
+    dims = executable.dims_of(arrays)
+    return figures_of(executable, device.launches[first:], dims, options)
 
 
 def figures_of(
     executable: DeviceExecutable,
     launches: Sequence[tuple[str, Any]],
+    dims: Sequence[int] = (),
     options: Sequence[str] = (),
 ) -> ModelFigures:
     """As `measure`, of a run that has been.
 
     Args:
         launches: The symbol and the counters of each launch, as the device has them.
+        dims: The sizes of the declared dimensions in that run.
     """
     totals: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for symbol, counters in launches:
@@ -76,27 +75,30 @@ def figures_of(
     plan = executable.plan
     target = Target.parse(plan.target).name
     kernels = [
-        _figures(plan, number, totals[kernel.symbol], target, ptx, options)
+        _figures(plan, number, totals[kernel.symbol], dims, target, ptx, options)
         for number, (kernel, ptx) in enumerate(
             zip(plan.kernels, executable.objects[::2], strict=True)
         )
         if totals[kernel.symbol]["launches"]
     ]
-    return ModelFigures(target, tuple(kernels))
+    names = [dim.name for dim in plan.dims]
+    return ModelFigures(target, tuple(kernels), dict(zip(names, dims, strict=True)))
 
 
 def _figures(
     plan: Plan,
     number: int,
     counted: dict[str, int],
+    dims: Sequence[int],
     target: str,
     ptx: bytes,
     options: Sequence[str],
 ) -> KernelFigures:
     kernel = plan.kernels[number]
     launch = next(x for x in plan.launches if x.kernel == number)
-    reads = len(launch.reads)
     launches = counted["launches"]
+    loads, stores = _ideal_sectors(plan, number, dims)
+    calls = launches // sum(x.kernel == number for x in plan.launches)
     resources, mix = _assembled(kernel, ptx.decode(), target, options)
     shared = resources.shared_bytes + kernel.dynamic_shared_bytes
     resident = 0.0
@@ -112,8 +114,8 @@ def _figures(
         launches=launches,
         global_load_sectors=counted["global_load_sectors"],
         global_store_sectors=counted["global_store_sectors"],
-        ideal_load_sectors=launches * _sectors(kernel.types[:reads]),
-        ideal_store_sectors=launches * _sectors(kernel.types[reads:]),
+        ideal_load_sectors=calls * loads,
+        ideal_store_sectors=calls * stores,
         global_load_requests=counted["global_load_requests"],
         global_store_requests=counted["global_store_requests"],
         bank_conflicts=counted["shared_load_conflicts"]
@@ -144,16 +146,14 @@ def _assembled(
     return done.kernels[kernel.symbol], mix
 
 
-def _sectors(types: Sequence[str]) -> int:
-    """Sectors of tensors of these types, such as `64x1000xf32`; `?` counts as 0."""
-    return sum(-(-_bytes_of(text) // SECTOR) for text in types)
-
-
-def _bytes_of(text: str) -> int:
-    *sizes, element = text.split("x")
-    count = 1
-    for size in sizes:
-        count *= int(size) if size.isdecimal() else 0
-    found = _BITS.match(element)
-    bits = 8 if found is None or element in _BYTE_TYPES else int(found[1])
-    return count * max(bits // 8, 1)
+def _ideal_sectors(plan: Plan, number: int, dims: Sequence[int]) -> tuple[int, int]:
+    """Sectors that all launches of a kernel need in a call: of loads, of stores."""
+    needed = [0, 0]
+    for launch in plan.launches:
+        if launch.kernel != number:
+            continue
+        sizes = [evaluate(size, dims) for size in launch.sizes]
+        for place, memory in enumerate(plan.kernels[number].tensor_bytes):
+            is_store = place >= len(launch.reads)
+            needed[is_store] += -(-evaluate(memory, sizes) // SECTOR)
+    return needed[0], needed[1]

@@ -50,6 +50,8 @@ def _rates(tf32: float, f16: float, fp8: float | None, int8: float) -> dict[str,
 
 
 # Vendors state tensor rates with 2:4 sparsity, which doubles them; these are without.
+# Every rate is also multiprocessors · operations of one in a cycle · boost clock: see
+# test_roofline.py. The datasheets round what the whitepapers give to a tenth.
 DEVICES = {
     "a100-80gb": Device(
         "NVIDIA A100 80GB SXM",
@@ -58,7 +60,10 @@ DEVICES = {
         2039e9,
         19.5 * _TERA,
         _rates(156, 312, None, 624),
-        "NVIDIA A100 Tensor Core GPU datasheet; A100 architecture whitepaper",
+        "NVIDIA A100 Tensor Core GPU datasheet, A100 80GB SXM "
+        "(nvidia-a100-datasheet-us-nvidia-1758950-r4-web.pdf); multiprocessors: "
+        "NVIDIA A100 Tensor Core GPU Architecture whitepaper "
+        "(nvidia-ampere-architecture-whitepaper.pdf)",
     ),
     "h100": Device(
         "NVIDIA H100 SXM",
@@ -67,7 +72,9 @@ DEVICES = {
         3350e9,
         66.9 * _TERA,
         _rates(494.7, 989.4, 1978.9, 1978.9),
-        "NVIDIA H100 Tensor Core GPU datasheet; Hopper architecture whitepaper",
+        "NVIDIA H100 Tensor Core GPU Architecture whitepaper "
+        "(resources.nvidia.com/en-us-tensor-core/gtc22-whitepaper-hopper): H100 SXM5; "
+        "bandwidth: NVIDIA H100 Tensor Core GPU datasheet, 3.35 TB/s",
     ),
     "h200": Device(
         "NVIDIA H200 SXM",
@@ -76,7 +83,8 @@ DEVICES = {
         4800e9,
         66.9 * _TERA,
         _rates(494.7, 989.4, 1978.9, 1978.9),
-        "NVIDIA H200 Tensor Core GPU datasheet",
+        "NVIDIA H200 Tensor Core GPU datasheet, H200 SXM: 4.8 TB/s, the rates of the "
+        "H100; their digits: NVIDIA H100 Tensor Core GPU Architecture whitepaper",
     ),
     "l4": Device(
         "NVIDIA L4",

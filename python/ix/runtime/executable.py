@@ -101,6 +101,17 @@ class Executable(ABC):
 
         save(self, path)
 
+    def dims_of(self, arrays: Sequence[Any]) -> list[int]:
+        """Sizes of the declared dimensions in a call with these arrays.
+
+        Raises:
+            InputError: The arrays are not what the program takes.
+        """
+        if len(arrays) != len(self._inputs):
+            self._refuse_count(len(arrays))
+        pairs = zip(self._inputs, arrays, strict=True)
+        return self._bound([check(array) for check, array in pairs])
+
     def _check_open(self) -> None:
         if self._closed:
             raise RuntimeFailure(

@@ -83,6 +83,7 @@ class Kernel:
     scratch_bytes: of one thread on a CPU, of all blocks together on a GPU.
     blocks, threads: on a GPU, the grid over the launch's sizes, and one block.
     types: of its inputs, then of its outputs, such as "64x1000xf32".
+    tensor_bytes: on a GPU, of the same tensors, over the launch's sizes.
     registers, spill_bytes: of a thread on a GPU, as ptxas reports; 0 without ptxas.
     shared_bytes: of a block on a GPU; dynamic_shared_bytes: the part of them that a
         launch asks for. occupancy: resident warps as a part of those possible.
@@ -97,6 +98,7 @@ class Kernel:
     blocks: Size = 0
     threads: int = 0
     types: tuple[str, ...] = ()
+    tensor_bytes: tuple[Size, ...] = ()
     registers: int = 0
     spill_bytes: int = 0
     shared_bytes: int = 0
@@ -202,8 +204,13 @@ class Plan:
 
 
 def _kernel(data: dict[str, Any]) -> Kernel:
-    read = {"ops": tuple(data["ops"]), "types": tuple(data["types"])}
-    return Kernel(**{**data, **read, "blocks": from_json(data["blocks"])})
+    read = {
+        "ops": tuple(data["ops"]),
+        "types": tuple(data["types"]),
+        "tensor_bytes": tuple(map(from_json, data.get("tensor_bytes", ()))),
+        "blocks": from_json(data["blocks"]),
+    }
+    return Kernel(**{**data, **read})
 
 
 def _launch(data: dict[str, Any]) -> Launch:

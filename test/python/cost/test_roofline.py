@@ -46,6 +46,27 @@ def test_devices_are_plausible(name: str) -> None:
     assert device.bytes_per_second >= 3e11 and "NVIDIA" in device.source
 
 
+# FMAs of a multiprocessor in a cycle: f32, and f16 with f32 sums on tensor cores; the
+# boost clocks of the two, in GHz. Sources: the architecture whitepapers.
+CLOCKED = {
+    "a100-80gb": (64, 1.41, 1024, 1.41),
+    "h100": (128, 1.98, 2048, 1.83),
+    "h200": (128, 1.98, 2048, 1.83),
+    "l4": (128, 2.04, 512, 2.04),
+    "rtx4090": (128, 2.52, 256, 2.52),
+}
+
+
+@pytest.mark.parametrize("name", CLOCKED)
+def test_rates_are_those_of_the_units_at_their_clocks(name: str) -> None:
+    device = DEVICES[name]
+    fmas, clock, tensor_fmas, tensor_clock = CLOCKED[name]
+    scale = 2e9 * device.multiprocessors
+    assert device.f32_flops == pytest.approx(scale * fmas * clock, rel=2e-3)
+    rate = device.tensor_flops["f16"]
+    assert rate == pytest.approx(scale * tensor_fmas * tensor_clock, rel=2e-3)
+
+
 def test_an_unknown_device_is_named() -> None:
     with pytest.raises(
         UnknownDevice, match=r"needs a device of a100-80gb, h100, .*'v100'"
