@@ -13,6 +13,7 @@ from ix.passes.gpu.rules import (
     attention,
     contraction,
     elementwise,
+    long_sort,
     product_rows,
     scatter_chunks,
     scatter_rows,
@@ -43,6 +44,7 @@ RULES = (
     thread_reduce.apply,
     warp_scan.apply,
     block_sort.apply,
+    long_sort.apply,
     scatter_rows.apply,
     scatter_chunks.apply,
 )

@@ -19,7 +19,7 @@ from ix.mlir import arith, gpu, ir, llvm, memref, scf
 from ix.passes.gpu.kernel import GpuFrame
 from ix.runtime.plan import COUNTER_BYTES
 
-__all__ = ["MOST_COUNTERS", "when_last"]
+__all__ = ["MOST_COUNTERS", "is_last", "when_last"]
 
 MOST_COUNTERS = COUNTER_BYTES // 4
 
@@ -32,6 +32,15 @@ def when_last(
     Args:
         counter: Its number, below MOST_COUNTERS.
         blocks: How many blocks count, an int or an index.
+    """
+    with frame.when(is_last(frame, counter, blocks)):
+        body()
+
+
+def is_last(frame: GpuFrame, counter: Any, blocks: Any) -> Any:
+    """Whether this is the last of `blocks` blocks to come here; see `when_last`.
+
+    It sees what the others stored before.
     """
     math, i32 = frame.math, ir.IntegerType.get_signless(32)
     flag = frame.shared("last", [1], i32)
@@ -58,11 +67,7 @@ def when_last(
         scf.YieldOp([])
     gpu.BarrierOp()
     found = memref.load(flag, [zero])
-    last = arith.cmpi(arith.CmpIPredicate.ne, found, arith.constant(i32, 0))
-    branch = scf.IfOp(last)
-    with ir.InsertionPoint(branch.then_block), frame.elemental.scope():
-        body()
-        scf.YieldOp([])
+    return arith.cmpi(arith.CmpIPredicate.ne, found, arith.constant(i32, 0))
 
 
 def _fence() -> None:

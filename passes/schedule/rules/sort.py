@@ -93,10 +93,7 @@ class Sort:
 
     def key_at(self, frame: Any, outer: list[Index], j: Any) -> ir.Value:
         """The key of element j of a line."""
-        value = frame.elemental.value_at(self.input, self._at(outer, j), Lanes())
-        rank = self._rank(value)
-        if self.descending:
-            rank = arith.xori(rank, arith.constant(rank.type, -1))
+        rank = self.rank_at(frame, outer, j)
         high = arith.shli(
             arith.extsi(self.key, rank), arith.constant(self.key, self.bits)
         )
@@ -105,6 +102,14 @@ class Sort:
         if self.bits == 64:
             low = arith.extui(self.key, low)
         return arith.ori(high, low)
+
+    def rank_at(self, frame: Any, outer: list[Index], j: Any) -> ir.Value:
+        """A signed integer of `bits` bits that orders as elements shall be ordered."""
+        value = frame.elemental.value_at(self.input, self._at(outer, j), Lanes())
+        rank = self._rank(value)
+        if self.descending:
+            rank = arith.xori(rank, arith.constant(rank.type, -1))
+        return rank
 
     def _rank(self, value: ir.Value) -> ir.Value:
         """A signed integer that orders as the element does."""
@@ -181,12 +186,16 @@ class Sort:
 
     def write_key(self, frame: Any, outer: list[Index], j: Any, key: Any) -> None:
         """Writes element j of a sorted line, given its key."""
-        elemental = frame.elemental
         i64 = ir.IntegerType.get_signless(64)
         if self.bits == 64:
             number = arith.trunci(i64, key)
         else:
             number = arith.andi(key, arith.constant(i64, (1 << 32) - 1))
+        self.write(frame, outer, j, number)
+
+    def write(self, frame: Any, outer: list[Index], j: Any, number: Any) -> None:
+        """Writes element j of a sorted line: the input's element `number`, an i64."""
+        elemental = frame.elemental
         position = arith.index_cast(ir.IndexType.get(), number)
         value = elemental.value_at(self.input, self._at(outer, position), Lanes())
         found = dict(zip(self.results, (value, number), strict=True))

@@ -94,6 +94,7 @@ FAMILIES: dict[str, tuple[Callable[..., Any], tuple[tuple[int, ...], ...]]] = {
     "attention": (attention, ((2, 2, 40, 32), (2, 2, 72, 32), (2, 2, 72, 32))),
     "scatter": (scattered, ((20000,), (700,), (700,))),
     "sort": (sorted_lines, ((16, 50),)),
+    "long_sort": (sorted_lines, ((1, 5000),)),
 }
 
 
