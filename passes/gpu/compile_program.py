@@ -6,7 +6,8 @@ object in the cache.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+import functools
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ix.passes.compiled_program import (
@@ -42,39 +43,28 @@ class _Compiled:
     text: str
 
 
-@dataclass
-class _Kernels:
-    functions: dict[str, Any]
-    target: Target
-    done: dict[str, _Compiled] = field(default_factory=dict)
-
-    def __call__(self, name: str) -> _Compiled:
-        if name not in self.done:
-            self.done[name] = self._compile(name)
-        return self.done[name]
-
-    def _compile(self, name: str) -> _Compiled:
-        kernel = Kernel(self.functions[name])
-        code = gpu_code(self.functions, name, self.target)
-        (holder,) = gpu_modules_of(code.module)
-        shared = shared_bytes(holder) + code.dynamic_shared_bytes
-        lower_gpu_modules(code.module)
-        symbol, text = named_kernel(holder)
-        entry = PlanKernel(
-            symbol,
-            code.family,
-            op_names(kernel),
-            code.flops,
-            kernel.traffic,
-            code.scratch_bytes,
-            code.blocks,
-            code.threads,
-            types_of(kernel),
-            tuple(map(kernel.memory, (*kernel.inputs, *kernel.outputs))),
-            shared_bytes=shared,
-            dynamic_shared_bytes=code.dynamic_shared_bytes,
-        )
-        return _Compiled(code.packings, code.in_place, entry, text)
+def _compiled(functions: dict[str, Any], name: str, target: Target) -> _Compiled:
+    kernel = Kernel(functions[name])
+    code = gpu_code(functions, name, target)
+    (holder,) = gpu_modules_of(code.module)
+    shared = shared_bytes(holder) + code.dynamic_shared_bytes
+    lower_gpu_modules(code.module)
+    symbol, text = named_kernel(holder)
+    entry = PlanKernel(
+        symbol,
+        code.family,
+        op_names(kernel),
+        code.flops,
+        kernel.traffic,
+        code.scratch_bytes,
+        code.blocks,
+        code.threads,
+        types_of(kernel),
+        tuple(map(kernel.memory, (*kernel.inputs, *kernel.outputs))),
+        shared_bytes=shared,
+        dynamic_shared_bytes=code.dynamic_shared_bytes,
+    )
+    return _Compiled(code.packings, code.in_place, entry, text)
 
 
 def compile_gpu(
@@ -100,7 +90,8 @@ def compile_gpu(
         CompileError: No rule takes a kernel, or LLVM refuses its code.
         AssemblyError: ptxas refuses the PTX.
     """
-    kernels = _Kernels(kernel_functions(module), target)
+    functions = kernel_functions(module)
+    kernels = functools.cache(lambda callee: _compiled(functions, callee, target))
     program = host_program(
         module, lambda callee: (kernels(callee).packings, kernels(callee).in_place)
     )
