@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ix.passes.schedule.microkernel.builder import VectorTarget, aligned_bytes
+from ix.passes.schedule.microkernel.builder import aligned_bytes
 from ix.passes.schedule.microkernel.register_tile import (
     TileShape,
     ceil_div,
     choose_tile,
 )
 from ix.runtime.sizes import Size, combine
+from ix.target import Target
 
 __all__ = ["AttentionPlan", "plan_attention"]
 
@@ -22,6 +23,10 @@ BLOCK_KEYS = 512
 BLOCK_ROWS = 128
 # Work items of a head whose keys fit at once: small, since they cost nothing.
 ITEM_ROWS = 32
+# Rows of a tile of two vectors: accumulators leave three registers for the operands.
+MAX_ROWS = 14
+# What the scores of a tile may take of the level-1 cache.
+SCORES_SHARE = 0.6
 # Up to here dot products with K as it lies beat a transposition of K.
 DOT_ROWS = 4
 
@@ -112,7 +117,7 @@ class AttentionPlan:
 
 
 def plan_attention(
-    target: VectorTarget,
+    target: Target,
     *,
     heads: Size,
     s: Size,
@@ -127,7 +132,7 @@ def plan_attention(
     """Picks tiles and work items of attention.
 
     Args:
-        target: Supplies the number and width of vector registers.
+        target: Supplies the number and width of vector registers, and the caches.
         heads: Query heads times batch.
         s, t: Queries and keys of a head.
         d, e: Width of a row of Q and K, of V.
@@ -138,8 +143,8 @@ def plan_attention(
     """
     lanes = target.lanes(element_bits)
     tile = choose_tile(target)
-    rows = s * group if isinstance(s, int) else tile.rows
-    few = rows <= DOT_ROWS
+    rows = s * group if isinstance(s, int) else None
+    few = rows is not None and rows <= DOT_ROWS
     if few:
         tile = TileShape(rows, tile.vectors)
     columns = tile.vectors * lanes
@@ -148,6 +153,10 @@ def plan_attention(
     most = max(SCRATCH_BYTES // row_bytes // columns, 1) * columns
     known = t if isinstance(t, int) else max_keys
     online = known is None or known > most
+    keys = BLOCK_KEYS if online else known or 1
+    if not few:
+        score_bytes = element_bits // 8 * keys
+        tile = TileShape(_tile_rows(target, tile.rows, rows, score_bytes), tile.vectors)
     block = (BLOCK_ROWS if online else ITEM_ROWS) // tile.rows * tile.rows
     if few:
         block = tile.rows
@@ -156,7 +165,7 @@ def plan_attention(
         most = max((SCRATCH_BYTES - state_bytes) // row_bytes // columns, 1) * columns
         keys = min(most, BLOCK_KEYS)
     else:
-        keys = -(-(known or 1) // columns) * columns
+        keys = -(-keys // columns) * columns
     return AttentionPlan(
         heads=heads,
         group=group,
@@ -173,3 +182,22 @@ def plan_attention(
         lanes=lanes,
         element_bits=element_bits,
     )
+
+
+def _tile_rows(target: Target, least: int, rows: int | None, score_bytes: int) -> int:
+    """The height of a register tile that takes the least time for all rows.
+
+    A tile costs as much as two rows more than it has, for loads of the right operand.
+    Where rows are computed twice to fill the last tile, a lower one may win. The scores
+    of a tile take no more than their part of the level-1 cache.
+
+    Args:
+        least: The height that any target has registers for.
+        rows: How many there are; None where that is known at run time only.
+        score_bytes: Bytes of a row of scores.
+    """
+    if rows is None or target.registers < 32:
+        return least
+    fitting = int(target.cache_bytes.l1 * SCORES_SHARE) // score_bytes
+    heights = range(least, max(min(MAX_ROWS, fitting), least) + 1)
+    return min(heights, key=lambda height: -(-rows // height) * (height + 2))
