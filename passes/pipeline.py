@@ -32,6 +32,7 @@ from ix.passes.graph.recognize_rms_norm import recognize_rms_norm
 from ix.passes.graph.recognize_sigmoid import recognize_sigmoid
 from ix.passes.graph.recognize_softmax import recognize_softmax
 from ix.passes.graph.simplify_algebra import simplify_algebra
+from ix.passes.graph.split_reduction import split_reduction
 from ix.passes.graph.split_to_slices import split_to_slices
 from ix.passes.linalg.lower_to_linalg import lower_to_linalg
 from ix.passes.nvvm.kernel_text import ptx_text
@@ -84,6 +85,8 @@ STAGES: tuple[Stage, ...] = (
             cancel_movement,
             # Norms over channels have come to run over the last axis.
             recognize_layer_norm,
+            # After recognition, which knows whole reductions.
+            split_reduction,
             "cse",
             # Last: what depends on weights alone leaves @main.
             hoist_constants,
@@ -121,6 +124,7 @@ GROUPS: dict[str, tuple[Pass, ...]] = {
         recognize_attention,
         recognize_causal_mask,
     ),
+    "reductions": (split_reduction,),
     "weights": (fold_batch_norm, merge_sibling_matmuls),
 }
 """What a program can be compiled without, to find out which part is at fault."""

@@ -100,7 +100,7 @@ def sink_transpose(op: Any) -> ir.Value | None:
             operands.append(_untransposed(value, order))
         else:
             return None
-    return ix.TransposeOp.build(_rebuilt(op, operands), permutation=order)
+    return ix.TransposeOp.build(rebuilt(op, operands), permutation=order)
 
 
 def _mover(op: Any, kind: type) -> tuple[int, Any | None]:
@@ -144,7 +144,7 @@ def _untransposed(value: ir.Value, order: Sequence[int]) -> ir.Value:
     return ix.TransposeOp.build(value, permutation=inverse)
 
 
-def _rebuilt(op: Any, operands: Sequence[ir.Value]) -> ir.Value:
+def rebuilt(op: Any, operands: Sequence[ir.Value]) -> ir.Value:
     """The same op on other operands."""
     if isinstance(op, ix.CastOp):
         return ix.CastOp.build(operands[0], op.result.type.element_type)
@@ -163,7 +163,7 @@ def sink_reshape(op: Any) -> ir.Value | None:
         reshape.input if i == place else _following(value, reshape)
         for i, value in enumerate(op.operands)
     ]
-    result = _rebuilt(op, operands)
+    result = rebuilt(op, operands)
     return ix.ReshapeOp.build(result, join_sizes(reshape.shape, reshape.sizes))
 
 

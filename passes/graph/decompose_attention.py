@@ -38,7 +38,7 @@ def decompose_attention(module: Any, *, all: bool = False) -> None:
         all: Decomposes every attention.
     """
 
-    is_gpu = _is_for_gpu(module)
+    is_gpu = is_for_gpu(module)
 
     @pattern(ix.AttentionOp)
     def decompose(op: ix.AttentionOp) -> ir.Value | None:
@@ -66,7 +66,7 @@ def fits_shared_memory(op: ix.AttentionOp) -> bool:
     return (16 + 32 + 1) * depth + 32 * width + 16 * 32 <= SHARED_ELEMENTS
 
 
-def _is_for_gpu(module: Any) -> bool:
+def is_for_gpu(module: Any) -> bool:
     attributes = module.operation.attributes
     if "ix.target" not in attributes:
         return False
