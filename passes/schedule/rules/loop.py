@@ -162,14 +162,12 @@ def is_pointwise(kernel: Kernel) -> bool:
 def stream(kernel: Kernel, value: Any, target: Target) -> bool:
     """Whether an output is written past the caches.
 
-    It pays where the kernel's tensors do not stay in the last-level cache, of which
-    other cores have their part; the rows must be whole vectors, so that stores are
-    aligned.
+    It pays where the output is larger than the last-level cache share and is not read
+    again by this kernel; the rows must be whole vectors, so that stores are aligned.
     """
     last = value.type.shape[-1] if value.type.shape else 1
     return (
         kernel.bytes_of(value) >= STREAM_BYTES
-        and kernel.traffic * 2 >= target.cache_bytes.l3
         and last > 0
         and last * _bits(value) % 512 == 0
         and target.vector_bytes == 64

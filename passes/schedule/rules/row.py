@@ -44,8 +44,9 @@ __all__ = ["Row", "apply", "iteration_space"]
 
 LINE_BYTES = 64
 
-FETCHED_SHARE = 8
-"""Rows of up to this part of the level-1 cache are fetched before they are needed."""
+ROWS_IN_L1 = 8
+ROWS_IN_L2 = 16
+"""Rows are fetched into a cache that holds so many of them."""
 
 CACHE_BYTES = 1 << 20
 """Rows whose kept values need more scratch than this are computed again instead."""
@@ -88,7 +89,9 @@ class Row:
         self.vectors = all(
             combiner_of(op) is not None for op in kernel.ops if kind_of(op) == "reduce"
         )
-        self.streams = [stream(kernel, v, target) for v in kernel.outputs]
+        streams = [stream(kernel, v, target) for v in kernel.outputs]
+        self.fetch_hint = self._fetch_hint(target, any(streams))
+        self.streams = [each and not self.fetch_hint for each in streams]
         self.phases = self._phases()
         self.kept = self._kept_values()
         width = kernel.most(product(self.domain[self.rows :]))
@@ -96,7 +99,6 @@ class Row:
         if len(self.kept) * self.slot_bytes > CACHE_BYTES:
             self.kept = []
         self.scratch_bytes = len(self.kept) * self.slot_bytes
-        self.fetches = self._fetches(target)
 
     def _phases(self) -> list[tuple[list[Any], list[Any]]]:
         """(reductions of one sweep, row values computed after it), in order."""
@@ -194,19 +196,23 @@ class Row:
             return False
         return kind_of(producer) == "reduce" or self._is_row_value(producer)
 
-    def _fetches(self, target: Target) -> bool:
-        """Whether rows are worth fetching ahead of time.
+    def _fetch_hint(self, target: Target, streams: bool) -> int:
+        """The locality with which rows are fetched ahead of time; 0 where they are not.
 
-        Not where outputs are written past the caches: there the memory is the limit.
+        What may be written past the caches is fetched where the last level holds all
+        of it in half its size; beyond, memory is the limit.
         """
-        caches = target.cache_bytes
+        caches, traffic = target.cache_bytes, self.kernel.traffic
         row_bytes = 4 * self.kernel.most(product(self.domain[self.rows :]))
-        return (
-            self.vectors
-            and not any(self.streams)
-            and self.kernel.traffic > caches.l2
-            and row_bytes * FETCHED_SHARE <= caches.l1
-        )
+        if (
+            not self.vectors
+            or traffic <= caches.l2
+            or row_bytes * ROWS_IN_L2 > caches.l2
+        ):
+            return 0
+        if streams and traffic * 2 > caches.l3:
+            return 0
+        return 3 if row_bytes * ROWS_IN_L1 <= caches.l1 else 2
 
     # Emission.
 
@@ -230,7 +236,7 @@ class Row:
 
     def _fetcher(self, frame: Frame, item: Index, outer: list[Index]) -> Fetch | None:
         """What a sweep calls at each of its points, where it is to fetch."""
-        if not self.fetches:
+        if not self.fetch_hint:
             return None
         kernel, math = self.kernel, frame.math
         last = math.compute("sub", frame.high, 1)
@@ -241,21 +247,17 @@ class Row:
         buffers = [*frame.inputs, *frame.outputs]
         rows = [ahead] * len(kernel.inputs) + [outer] * len(kernel.outputs)
         whole = [
-            (
-                buffer,
-                row,
-                LINE_BYTES
-                // (math.lanes * storage.element_bytes(value.type.element_type)),
-            )
+            (value.type.element_type, buffer, row)
             for value, buffer, row in zip(values, buffers, rows, strict=True)
             if kernel.shape(value) == self.domain
         ]
 
         def fetch(inner: list[Index], way: int) -> None:
-            for buffer, row, vectors in whole:
-                if way % max(vectors, 1) == 0:
+            for element, buffer, row in whole:
+                vector_bytes = math.lanes * storage.element_bytes(element)
+                if way % max(LINE_BYTES // vector_bytes, 1) == 0:
                     at = [math.value(index.base) for index in [*row, *inner]]
-                    memref.prefetch(buffer, at, row is outer, 3, True)
+                    memref.prefetch(buffer, at, row is outer, self.fetch_hint, True)
 
         return fetch
 
