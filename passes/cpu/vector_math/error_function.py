@@ -25,6 +25,7 @@ from ix.passes.cpu.vector_math.exponential import (
 )
 from ix.passes.cpu.vector_math.lanes import (
     F32,
+    F64,
     Floats,
     at_least,
     at_most,
@@ -39,7 +40,11 @@ from ix.passes.cpu.vector_math.lanes import (
 __all__ = ["erf", "erfc", "gelu_erf"]
 
 TAIL_OFFSET = 64
-"""Powers of two by which gelu's tail is scaled: its least is a normal number then."""
+"""Powers of two by which gelu's tail is scaled: its least is a normal number then, and
+only the last operation, whose result is rounded once, scales it back."""
+
+NORMAL_UP_TO = {F32: 13.146246, F64: 37.615868}
+"""The largest a for which a·Φ(−a) is a normal number, rounded down."""
 
 
 def _above_one(t: Floats, square: Floats, coefficients: Sequence[float]) -> Floats:
@@ -92,7 +97,8 @@ def erfc(x: Floats) -> Floats:
 def gelu_erf(x: Floats) -> Floats:
     """x·Φ(x), Φ the normal distribution: max(x, −0) − a·Φ(−a) with a = |x|.
 
-    Accurate relative to itself, also where Φ is small; −0 at −∞.
+    Accurate relative to itself, also where Φ is small; −0 at −∞ and in place of
+    denormals, with which processors are slow.
     """
     kind = x.format
     a = at_most(abs(x), 14.5 if kind == F32 else 38.7)
@@ -102,7 +108,7 @@ def gelu_erf(x: Floats) -> Floats:
     above = multiply_add(square, horner_by_pairs(a, square, numerator), half)
     factor = quotient(above, _above_one(a, square, denominator))
     tail = multiply_add(factor, polynomial_exp(r), factor) * power_of_two(shifted)
-    # The last factor may make a denormal, which the sum's one rounding takes in.
+    tail = select(a > NORMAL_UP_TO[kind], 0.0, tail)
     return multiply_add(tail, -(2.0**-TAIL_OFFSET), at_least(x, -0.0))
 
 

@@ -70,7 +70,7 @@ _ENTRIES: tuple[tuple[_Implementation, Function], ...] = (
     (power.rsqrt, Function("rsqrt", 1.5, 1.5)),
     (
         error_function.gelu_erf,
-        Function("gelu_erf", 5.25, 7.0, "3.5 for |x| < 1; −0 at −∞"),
+        Function("gelu_erf", 5.25, 7.0, "3.5 for |x| < 1; −0 for denormals"),
     ),
     (activation.gelu_tanh, Function("gelu_tanh", 3.0, 3.25, "−0 at −∞")),
     (activation.silu, Function("silu", 2.75, 2.75, "−0 at −∞")),
