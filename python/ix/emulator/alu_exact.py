@@ -2,8 +2,8 @@
 
 NumPy rounds float64 to nearest alone and has no fused multiply-add. Sums are rounded
 by their exact error. A product is split into two float64 where nothing over- or
-underflows on the way; the few other elements, and quotients and roots in directed
-modes, are computed with Python's integers, one by one.
+underflows on the way; the few other finite elements, and quotients and roots in
+directed modes, are computed with Python's integers, one by one.
 """
 
 from __future__ import annotations
@@ -68,11 +68,22 @@ def fma_f64(a: Array, b: Array, c: Array, mode: str) -> Array:
     total, part = two_sum(c, low)
     s, rest = two_sum(high, total)
     result = add_f64(s, to_odd(*two_sum(part, rest)), mode)
-    # Where s is 0 its sign is another question; a zero factor leaves c alone.
-    usual = (s != 0) & (_usual(a) | (a == 0)) & (_usual(b) | (b == 0))
-    usual &= _usual(c) | (c == 0)
+    usual = (_usual(a) | (a == 0)) & (_usual(b) | (b == 0)) & (_usual(c) | (c == 0))
+    if np.all(usual & (s != 0)):
+        return np.asarray(result)
+    # A sum of exactly 0 has the sign of the plain sum, whose product is exact then.
+    result = np.where((s == 0) & (part == 0), add_f64(high, c, mode), result)
+    # Infinities and NaN are not rounded; c decides where the product is finite.
+    is_product_finite = np.isfinite(a) & np.isfinite(b)
+    is_finite = is_product_finite & np.isfinite(c)
+    result = np.where(is_finite, result, np.where(is_product_finite, c, high + c))
     return _patched(
-        result, ~usual, lambda x, y, z: _exact_product_sum(x, y, z, mode), a, b, c
+        result,
+        is_finite & ~usual,
+        lambda x, y, z: _exact_product_sum(x, y, z, mode),
+        a,
+        b,
+        c,
     )
 
 
