@@ -22,7 +22,7 @@ from ix.passes.compiled_program import (
 from ix.passes.gpu.assemble import Assembled, assembled
 from ix.passes.gpu.emit_gpu import gpu_code, shared_bytes
 from ix.passes.nvvm.gpu_to_nvvm import gpu_modules_of, lower_gpu_modules
-from ix.passes.nvvm.kernel_text import named_kernel
+from ix.passes.nvvm.kernel_text import NamedKernel, named_kernel
 from ix.passes.nvvm.ptx import compile_ptx, ptx_digest
 from ix.passes.schedule.kernel import Kernel, Packing
 from ix.passes.schedule.program import host_program
@@ -39,8 +39,8 @@ class _Compiled:
 
     packings: dict[int, Packing]
     in_place: bool
-    kernel: PlanKernel
-    text: str
+    entry: PlanKernel
+    code: NamedKernel
 
 
 def _compiled(functions: dict[str, Any], name: str, target: Target) -> _Compiled:
@@ -49,9 +49,9 @@ def _compiled(functions: dict[str, Any], name: str, target: Target) -> _Compiled
     (holder,) = gpu_modules_of(code.module)
     shared = shared_bytes(holder) + code.dynamic_shared_bytes
     lower_gpu_modules(code.module)
-    symbol, text = named_kernel(holder)
+    named = named_kernel(holder)
     entry = PlanKernel(
-        symbol,
+        named.symbol,
         code.family,
         op_names(kernel),
         code.flops,
@@ -64,7 +64,7 @@ def _compiled(functions: dict[str, Any], name: str, target: Target) -> _Compiled
         shared_bytes=shared,
         dynamic_shared_bytes=code.dynamic_shared_bytes,
     )
-    return _Compiled(code.packings, code.in_place, entry, text)
+    return _Compiled(code.packings, code.in_place, entry, named)
 
 
 def compile_gpu(
@@ -95,23 +95,19 @@ def compile_gpu(
     program = host_program(
         module, lambda callee: (kernels(callee).packings, kernels(callee).in_place)
     )
+    program.steps = [
+        replace(step, sources=kernels(step.callee).code.sources(step.sources))
+        for step in program.steps
+    ]
     used = dict.fromkeys(step.callee for step in program.steps)
     entries: dict[str, PlanKernel] = {}
-    objects: dict[str, tuple[bytes, bytes]] = {}
+    objects: dict[str, tuple[bytes, Assembled]] = {}
     for callee in used:
-        entry, text = kernels(callee).kernel, kernels(callee).text
-        code = cached(ptx_digest(text, target), lambda t=text: _ptx(t, target))
-        made = Assembled()
-        if machine_code:
-            made = assembled(
-                entry.symbol,
-                code.decode(),
-                entry.threads,
-                entry.dynamic_shared_bytes,
-                target,
-                cached,
-            )
-        objects[entry.symbol] = code, made.cubin
+        entry = kernels(callee).entry
+        if entry.symbol not in objects:
+            text = kernels(callee).code.text
+            objects[entry.symbol] = _objects(entry, text, target, cached, machine_code)
+        _, made = objects[entry.symbol]
         entries[callee] = replace(
             entry,
             registers=made.registers,
@@ -121,10 +117,27 @@ def compile_gpu(
         )
     return CompiledProgram(
         plan_of(module, target, signature, name, program, entries),
-        [each for pair in objects.values() for each in pair],
+        [each for ptx, made in objects.values() for each in (ptx, made.cubin)],
         program.constants,
         functions_text(module, "constants"),
-        {symbol: code.decode() for symbol, (code, _) in objects.items()},
+        {symbol: ptx.decode() for symbol, (ptx, _) in objects.items()},
+    )
+
+
+def _objects(
+    entry: PlanKernel, text: str, target: Target, cached: ObjectCache, assemble: bool
+) -> tuple[bytes, Assembled]:
+    """The PTX of a kernel's LLVM IR, and what ptxas makes of it if it is asked."""
+    ptx = cached(ptx_digest(text, target), lambda: _ptx(text, target))
+    if not assemble:
+        return ptx, Assembled()
+    return ptx, assembled(
+        entry.symbol,
+        ptx.decode(),
+        entry.threads,
+        entry.dynamic_shared_bytes,
+        target,
+        cached,
     )
 
 

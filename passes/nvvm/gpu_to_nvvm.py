@@ -116,13 +116,20 @@ def _index_bits(holder: Any) -> int:
 
 
 def _name_lines(holder: Any) -> None:
-    """The location of every op becomes a line: the number of the op it came from."""
+    """Locations become lines: the numbers of the ops that code came from.
+
+    What a loop carries is where the loop is.
+    """
     lines: dict[int, Any] = {}
     for op in [holder, *ops_in(holder)]:
         number = number_of(op.operation.location)
         if number not in lines:
             lines[number] = _line(number)
         op.operation.location = lines[number]
+        for region in op.operation.regions:
+            for block in region.blocks:
+                for argument in block.arguments:
+                    argument.set_location(lines[number])
 
 
 def _line(number: int) -> Any:

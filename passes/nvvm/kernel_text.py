@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from ix.mlir import ir
 from ix.passes.compiled_program import target_of
@@ -14,13 +15,40 @@ from ix.passes.nvvm.gpu_to_nvvm import gpu_modules_of
 from ix.passes.nvvm.ptx import compile_ptx
 from ix.passes.schedule.sources import sources_of
 
-__all__ = ["named_kernel", "ptx_text"]
+__all__ = ["NamedKernel", "named_kernel", "ptx_text"]
+
+_DEBUG_LINE = re.compile(r"(?<=[lL]ine: )\d+")
 
 
-def named_kernel(holder: Any) -> tuple[str, str]:
+class NamedKernel(NamedTuple):
+    """A kernel named after its code.
+
+    symbol: Its name.
+    text: Its LLVM IR, where locations number ops by their first appearance.
+    order: The number that each of these ops has in the kernel function, from 1.
+    """
+
+    symbol: str
+    text: str
+    order: tuple[int, ...]
+
+    def sources(self, given: tuple[str, ...]) -> tuple[str, ...]:
+        """What a launch says of the function's ops, as the text numbers them.
+
+        Ops that no code names come last.
+        """
+        if not given:
+            return ()
+        named = [given[number - 1] for number in self.order]
+        others = [g for n, g in enumerate(given, 1) if n not in self.order]
+        return (*named, *others)
+
+
+def named_kernel(holder: Any) -> NamedKernel:
     """The symbol of a kernel, and its LLVM IR.
 
-    Equal code that is launched alike has one symbol, in all programs.
+    Equal code that is launched alike has one symbol, in all programs, also where the
+    ops that it comes from stand in another order.
 
     Args:
         holder: A gpu.module after ix-lower-to-nvvm, with what ix-emit-gpu noted on it.
@@ -28,10 +56,22 @@ def named_kernel(holder: Any) -> tuple[str, str]:
     attributes = holder.operation.attributes
     family = ir.StringAttr(attributes["ix.family"]).value
     launch = ir.StringAttr(attributes["ix.launch"]).value
-    text = to_llvm_ir(holder)
+    text, order = _renumbered(to_llvm_ir(holder))
     digest = hashlib.sha256(f"{text}|{launch}".encode()).hexdigest()[:16]
     symbol = f"ix_{family}_{digest}"
-    return symbol, text.replace(f"@{KERNEL}(", f"@{symbol}(")
+    return NamedKernel(symbol, text.replace(f"@{KERNEL}(", f"@{symbol}("), order)
+
+
+def _renumbered(text: str) -> tuple[str, tuple[int, ...]]:
+    """LLVM IR with ops numbered as its locations come; the numbers that they had."""
+    head, mark, debug = text.partition("\n!llvm.dbg.cu")
+    found: dict[str, str] = {"0": "0"}  # no op
+
+    def number(match: re.Match[str]) -> str:
+        return found.setdefault(match[0], str(len(found)))
+
+    debug = _DEBUG_LINE.sub(number, debug)
+    return head + mark + debug, tuple(int(old) for old in found if old != "0")
 
 
 def ptx_text(module: Any) -> str:
@@ -48,9 +88,10 @@ def ptx_text(module: Any) -> str:
     parts = []
     for holder in gpu_modules_of(module):
         name = ir.StringAttr(holder.operation.attributes["sym_name"]).value
-        _, text = named_kernel(holder)
-        lines = [f"// @{name}", *_described(launches.get(name, []))]
-        parts += [*lines, compile_ptx(text, target).strip("\n"), ""]
+        kernel = named_kernel(holder)
+        sources = [kernel.sources(given) for given in launches.get(name, [])]
+        lines = [f"// @{name}", *_described(sources)]
+        parts += [*lines, compile_ptx(kernel.text, target).strip("\n"), ""]
     return "\n".join(parts)
 
 

@@ -121,6 +121,46 @@ def test_launches_that_share_a_kernel_have_sources_of_their_own() -> None:
             jitted(x, w)
 
 
+def doubled_first(x: Any) -> Any:
+    double = x * np.float32(2)
+    power = np.exp(x)
+    return double + power
+
+
+def exponential_first(x: Any) -> Any:
+    power = np.exp(x)
+    double = x * np.float32(2)
+    return double + power
+
+
+def test_kernels_whose_ops_stand_in_another_order_are_one() -> None:
+    """Code that is equal but for the numbers of its ops has one symbol and one text."""
+    x, symbols, texts = floats(9, 64), set(), set()
+    for function in (doubled_first, exponential_first):
+        device = ShortBuffers(0, 0)
+        jitted = ix.jit(function, target="sm_90a", device=device)
+        executable = jitted.lower(x).compile().executable
+        symbols |= {kernel.symbol for kernel in executable.plan.kernels}
+        texts.add(executable.objects[0])
+        with pytest.raises(OutOfBoundsError, match=r"from ix\.mul at") as caught:
+            jitted(x)
+        place = f"test_gpu_sources.py:{line_of(function, 'double = x')}:"
+        assert place in str(caught.value)
+    assert len(symbols) == len(texts) == 1
+
+
+def test_kernels_with_loops_do_not_name_the_place_of_the_model() -> None:
+    def elsewhere(x: Any, w: Any) -> Any:
+        return np.maximum(x @ w, 0)
+
+    arrays, plans = (floats(64, 64), floats(64, 48)), []
+    for function in (product, elsewhere):
+        lowered = ix.jit(function, target="sm_90a", device="emulator").lower(*arrays)
+        plans.append(lowered.compile().executable.plan)
+    assert plans[0].kernels == plans[1].kernels
+    assert plans[0].launches[0].sources != plans[1].launches[0].sources
+
+
 def test_sources_are_saved(tmp_path: Any) -> None:
     compiled = ix.jit(added, target="sm_90a", device="emulator")
     compiled.lower(floats(99), floats(99)).compile().save(tmp_path / "m.ix")
