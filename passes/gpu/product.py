@@ -160,6 +160,7 @@ class ProductPlan:
     lanes: Elements of the vectors that a thread loads and stores.
     flops: Arithmetic of one launch at the upper bounds.
     emit: Emits the code of one thread.
+    scratch_bytes: Global memory that all blocks together need beside the buffers.
     """
 
     product: Product
@@ -171,3 +172,4 @@ class ProductPlan:
     lanes: int
     flops: int
     emit: Callable[[GpuFrame], None]
+    scratch_bytes: int = 0

@@ -21,6 +21,7 @@ from typing import Any
 from ix.mlir import arith, gpu, ir, math, memref, scf, vector
 from ix.passes.gpu.kernel import GpuCode, GpuFrame, build_kernel
 from ix.passes.gpu.product import Product, ProductPlan, Side
+from ix.passes.gpu.split_depth import WHOLE, SplitDepth, sum_of
 from ix.passes.gpu.tile_shape import TileShape, choose_tile
 from ix.passes.schedule import storage
 from ix.passes.schedule.body import clone_op, widen
@@ -39,6 +40,9 @@ WIDTH = 4
 
 BANKS = 32
 
+LEAST_STEPS = 8
+"""Steps of the depth for each block at least, where blocks share a tile."""
+
 
 def apply(kernel: Kernel, target: Target) -> GpuCode | None:
     """Takes kernels whose anchor multiplies two inputs and adds."""
@@ -46,8 +50,12 @@ def apply(kernel: Kernel, target: Target) -> GpuCode | None:
     return None if plan is None else build_product(kernel, plan)
 
 
-def plan_of(kernel: Kernel) -> ProductPlan | None:
-    """How the rule computes a kernel; None where it does not apply."""
+def plan_of(kernel: Kernel, *, may_split: bool = True) -> ProductPlan | None:
+    """How the rule computes a kernel; None where it does not apply.
+
+    Args:
+        may_split: Whether several blocks may share a tile.
+    """
     product = Product.of(kernel)
     if product is None:
         return None
@@ -60,16 +68,27 @@ def plan_of(kernel: Kernel) -> ProductPlan | None:
     for loops, step in ((product.rows, tile.rows), (product.columns, tile.columns)):
         size = combine("add", product.size(loops), step - 1)
         blocks = combine("mul", blocks, combine("div", size, step))
+    split = WHOLE
+    if may_split:
+        split = SplitDepth.of(
+            product.size(product.depth),
+            tile.depth,
+            LEAST_STEPS,
+            kernel.most(blocks),
+            tile.threads,
+            tile.thread_rows * tile.thread_columns,
+        )
     return ProductPlan(
         product,
         family="conv" if product.windows else "matmul",
-        blocks=blocks,
+        blocks=split.blocks(blocks),
         threads=tile.threads,
         rows=tile.rows,
         columns=tile.columns,
         lanes=WIDTH,
         flops=2 * rows * columns * batch * depth,
-        emit=lambda frame: _TileCode(kernel, product, tile, frame).emit(),
+        emit=lambda frame: _TileCode(kernel, product, tile, split, frame).emit(),
+        scratch_bytes=split.scratch_bytes,
     )
 
 
@@ -82,6 +101,7 @@ def build_product(kernel: Kernel, plan: ProductPlan) -> GpuCode:
         blocks=plan.blocks,
         threads=plan.threads,
         lanes=plan.lanes,
+        scratch_bytes=plan.scratch_bytes,
         flops=plan.flops,
     )
 
@@ -90,7 +110,12 @@ class _TileCode:
     """Emits the code of one thread."""
 
     def __init__(
-        self, kernel: Kernel, product_: Product, tile: TileShape, frame: GpuFrame
+        self,
+        kernel: Kernel,
+        product_: Product,
+        tile: TileShape,
+        split: SplitDepth,
+        frame: GpuFrame,
     ) -> None:
         self.kernel, self.product, self.tile, self.frame = kernel, product_, tile, frame
         self.elemental, self.math = frame.elemental, frame.math
@@ -98,12 +123,18 @@ class _TileCode:
         self.element = storage.element_type(result.type.element_type)
         self.depth = self.elemental.base(product_.size(product_.depth))
         math_ = self.math
-        steps = math_.compute("add", self.depth, tile.depth - 1)
+        self.split = split
+        place, part = split.place(frame)
+        self.first_depth = math_.compute("mul", part, split.share)
+        left = math_.compute("sub", self.depth, self.first_depth)
+        if split.parts > 1:
+            left = math_.compute("min", left, split.share)
+        steps = math_.compute("add", left, tile.depth - 1)
         self.steps = math_.compute("div", steps, tile.depth)
         across = self._tiles(product_.columns, tile.columns)
         down = self._tiles(product_.rows, tile.rows)
         sizes = [self.elemental.base(product_.size(product_.batch)), down, across]
-        number, row, column = math_.delinearize(Index(frame.block), sizes)
+        number, row, column = math_.delinearize(Index(place), sizes)
         self.batch = self.product.coordinates(self.elemental, product_.batch, number)
         self.first_row = math_.compute("mul", row.base, tile.rows)
         self.first_column = math_.compute("mul", column.base, tile.columns)
@@ -124,9 +155,11 @@ class _TileCode:
         tile, math_ = self.tile, self.math
         loaders = (self.left, self.right)
         for loader in loaders:
-            loader.store(loader.load(0))
+            loader.store(loader.load(self.first_depth))
         gpu.BarrierOp()
         (start,) = initial_values(self.product.anchor, self.elemental)
+        if self.split.parts > 1:
+            start = storage.zero(start.type)
         count = tile.thread_rows * tile.thread_columns
         last = math_.compute("sub", self.steps, 1)
         loop = scf.ForOp(
@@ -135,6 +168,7 @@ class _TileCode:
         with ir.InsertionPoint(loop.body), self.elemental.scope():
             following = math_.compute("add", loop.induction_variable, 1)
             at = math_.compute("mul", following, tile.depth)
+            at = math_.compute("add", self.first_depth, at)
             loaded = [loader.load(at) for loader in loaders]
             sums = self._multiply(list(loop.inner_iter_args))
             gpu.BarrierOp()
@@ -142,7 +176,15 @@ class _TileCode:
                 loader.store(values)
             gpu.BarrierOp()
             scf.YieldOp(sums)
-        self._finish(self._multiply(list(loop.results)))
+        sums = self._multiply(list(loop.results))
+        self.split.joined(self.frame, sums, self._finish_sums)
+
+    def _finish_sums(self, sums: list[Any]) -> None:
+        """The epilogue; the initial value is added to what parts have started at 0."""
+        if self.split.parts > 1:
+            (start,) = initial_values(self.product.anchor, self.elemental)
+            sums = [sum_of(start, each) for each in sums]
+        self._finish(sums)
 
     def _multiply(self, sums: list[Any]) -> list[Any]:
         """The sums after one step: tile.depth outer products of a thread's elements."""

@@ -48,7 +48,9 @@ class Pair:
 
 def pair_of(first: Kernel, second: Kernel, target: Target) -> Pair | None:
     """The two kernels as a pair; None where the rows are not those of the product."""
-    plan = small_m.plan_of(first) or contraction.plan_of(first)
+    plan = small_m.plan_of(first, may_split=False) or contraction.plan_of(
+        first, may_split=False
+    )
     row = row_of(second, target)
     if plan is None or row is None or plan.product.batch or len(first.outputs) != 1:
         return None

@@ -15,10 +15,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ix.mlir import arith, gpu, ir, memref, scf, vector
+from ix.mlir import arith, gpu, ir, memref, vector
 from ix.passes.gpu.kernel import GpuCode, GpuFrame
 from ix.passes.gpu.product import Product, ProductPlan, Side
 from ix.passes.gpu.rules.contraction import build_product, fused_multiply_add
+from ix.passes.gpu.split_depth import WHOLE, SplitDepth
 from ix.passes.gpu.tile_shape import BUSY_BLOCKS
 from ix.passes.schedule import storage
 from ix.passes.schedule.body import clone_op, widen
@@ -40,6 +41,9 @@ THREADS = WARPS * WARP
 CHUNK = 256
 """Depth of the left tile in shared memory: a multiple of THREADS / 4 and of WARPS."""
 
+LEAST_CHUNKS = 2
+"""Chunks of the depth for each block at least, where blocks share a tile."""
+
 UNROLL = 4
 """Steps of the depth whose loads are issued together."""
 
@@ -50,8 +54,12 @@ def apply(kernel: Kernel, target: Target) -> GpuCode | None:
     return None if plan is None else build_product(kernel, plan)
 
 
-def plan_of(kernel: Kernel) -> ProductPlan | None:
-    """How the rule computes a kernel; None where it does not apply."""
+def plan_of(kernel: Kernel, *, may_split: bool = True) -> ProductPlan | None:
+    """How the rule computes a kernel; None where it does not apply.
+
+    Args:
+        may_split: Whether several blocks may share a tile.
+    """
     product = Product.of(kernel)
     if product is None or product.windows or product.right.along_depth(product.depth):
         return None
@@ -67,16 +75,29 @@ def plan_of(kernel: Kernel) -> ProductPlan | None:
     width = 4 if wide and batch * columns // (WARP * 4) >= BUSY_BLOCKS else 1
     step = WARP * width
     tiles = combine("div", combine("add", size, step - 1), step)
+    blocks = combine("mul", product.size(product.batch), tiles)
+    split = WHOLE
+    if may_split:
+        values = -(-(-(-rows // 4) * 4 * step) // THREADS)
+        split = SplitDepth.of(
+            product.size(product.depth),
+            CHUNK,
+            LEAST_CHUNKS,
+            kernel.most(blocks),
+            THREADS,
+            values,
+        )
     return ProductPlan(
         product,
         family="small_m",
-        blocks=combine("mul", product.size(product.batch), tiles),
+        blocks=split.blocks(blocks),
         threads=THREADS,
         rows=MOST_ROWS,
         columns=step,
         lanes=4,
         flops=2 * rows * columns * batch * depth,
-        emit=lambda frame: SmallRows(kernel, product, frame, rows, width).emit(),
+        emit=lambda frame: SmallRows(kernel, product, frame, rows, width, split).emit(),
+        scratch_bytes=split.scratch_bytes,
     )
 
 
@@ -86,6 +107,7 @@ class SmallRows:
     Args:
         most_rows: Upper bound of the rows.
         width: Columns of a lane.
+        split: How blocks share tiles.
     """
 
     def __init__(
@@ -95,10 +117,11 @@ class SmallRows:
         frame: GpuFrame,
         most_rows: int,
         width: int,
+        split: SplitDepth,
     ) -> None:
         self.kernel, self.product, self.frame = kernel, product, frame
         self.elemental, self.math = frame.elemental, frame.math
-        self.width = width
+        self.width, self.split = width, split
         self.count = -(-most_rows // 4) * 4
         self.element = storage.element_type(
             product.anchor.operation.results[0].type.element_type
@@ -113,7 +136,9 @@ class SmallRows:
         tiles = math.compute("add", self.columns, step - 1)
         tiles = math.compute("div", tiles, step)
         batch = self.elemental.base(product.size(product.batch))
-        number, tile = math.delinearize(Index(frame.block), [batch, tiles])
+        place, part = split.place(frame)
+        self.first_depth = math.compute("mul", part, split.share)
+        number, tile = math.delinearize(Index(place), [batch, tiles])
         self.batch = self.product.coordinates(self.elemental, product.batch, number)
         self.first = math.compute("mul", tile.base, step)
         groups = self.count // 4
@@ -131,12 +156,16 @@ class SmallRows:
     def emit(self) -> None:
         """The loop over chunks of the depth, then the sum over warps."""
         math = self.math
-        chunks = math.compute("add", self.depth, CHUNK - 1)
+        left = math.compute("sub", self.depth, self.first_depth)
+        if self.split.parts > 1:
+            left = math.compute("min", left, self.split.share)
+        chunks = math.compute("add", left, CHUNK - 1)
         chunks = math.compute("div", chunks, CHUNK)
         zero = widen(storage.zero(self.element), self.width)
 
         def chunk(number: Any, *sums: Any) -> list[Any]:
             start = math.compute("mul", number, CHUNK)
+            start = math.compute("add", self.first_depth, start)
             self._fill(start)
             gpu.BarrierOp()
             result = self._multiply(start, list(sums))
@@ -251,25 +280,42 @@ class SmallRows:
 
     def _finish(self) -> None:
         """Adds the warps' sums, one element for each thread in turn; the epilogue."""
+        (start,) = initial_values(self.product.anchor, self.elemental)
+        if self.split.parts > 1:
+            start = storage.zero(self.element)
+        count = -(-self.count * WARP * self.width // THREADS)
+        totals = [self._total(number, start) for number in range(count)]
+        self.split.joined(self.frame, totals, self._store_all)
+
+    def _place(self, number: int) -> tuple[Any, Any]:
+        """Row and column, in the block's tile, of the thread's element."""
+        math, step = self.math, WARP * self.width
+        place = math.compute("add", self.frame.thread, number * THREADS)
+        return math.compute("div", place, step), math.compute("mod", place, step)
+
+    def _total(self, number: int, start: Any) -> Any:
         math = self.math
-        step = WARP * self.width
+        row, within = self._place(number)
+        row = math.compute("min", row, self.count - 1)
+        total = start
+        for warp in range(WARPS):
+            at = [math.value(warp), math.value(row), math.value(within)]
+            total = arith.addf(total, memref.load(self.partial, at))
+        return total
+
+    def _store_all(self, totals: list[Any]) -> None:
+        """The epilogue; the initial value is added to what parts have started at 0."""
         (initial,) = initial_values(self.product.anchor, self.elemental)
-        for number in range(-(-self.count * step // THREADS)):
-            place = math.compute("add", self.frame.thread, number * THREADS)
-            row = math.compute("div", place, step)
-            within = math.compute("mod", place, step)
-            column = math.compute("add", self.first, within)
+        for number, total in enumerate(totals):
+            row, within = self._place(number)
+            column = self.math.compute("add", self.first, within)
             exists = arith.andi(
                 self._below(row, self.rows), self._below(column, self.columns)
             )
-            branch = scf.IfOp(exists)
-            with ir.InsertionPoint(branch.then_block), self.elemental.scope():
-                total = initial
-                for warp in range(WARPS):
-                    at = [math.value(warp), math.value(row), math.value(within)]
-                    total = arith.addf(total, memref.load(self.partial, at))
+            with self.frame.when(exists):
+                if self.split.parts > 1:
+                    total = arith.addf(initial, total)
                 self._store(row, column, total)
-                scf.YieldOp([])
 
     def _store(self, row: Any, column: Any, value: Any) -> None:
         where = dict(self.batch)

@@ -90,6 +90,7 @@ FAMILIES: dict[str, tuple[Callable[..., Any], tuple[tuple[int, ...], ...]]] = {
     "scan": (running_sums, ((40, 300),)),
     "matmul": (product, ((96, 64), (64, 128), (128,))),
     "small_m": (few_rows, ((8, 512), (512, 256), (256,))),
+    "split_depth": (few_rows, ((32, 1000), (1000, 40), (40,))),
     "product_rows": (product_then_rows, ((48, 64), (64, 96), (48, 96))),
     "attention": (attention, ((2, 2, 40, 32), (2, 2, 72, 32), (2, 2, 72, 32))),
     "scatter": (scattered, ((20000,), (700,), (700,))),

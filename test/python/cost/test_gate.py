@@ -56,7 +56,9 @@ def test_elementwise_and_row_kernels_touch_each_sector_once(name: str) -> None:
         assert totals[f"global_{kind}_sectors"] <= 1.02 * ideal + extra
 
 
-@pytest.mark.parametrize("name", ["transpose", "matmul", "small_m", "product_rows"])
+@pytest.mark.parametrize(
+    "name", ["transpose", "matmul", "small_m", "split_depth", "product_rows"]
+)
 def test_tiles_have_no_bank_conflicts(name: str) -> None:
     assert figures_of(name).totals["bank_conflicts"] == 0
 
