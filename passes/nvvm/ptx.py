@@ -26,6 +26,11 @@ PTX_FEATURE = {"sm_100a": "+ptx87", "sm_120a": "+ptx87", "sm_90a": "+ptx83"}
 
 OLDEST = "+ptx78"
 
+SPEED_LEVEL = 3
+
+LOOP_VECTORS = False
+"""A thread has no vectors to compute with: its loops would only become longer."""
+
 _EMPTY_TABLE = re.compile(r"^\s*\.section\s+\.debug_macinfo\s+\{\s*\}\s*$", re.M)
 
 
@@ -46,7 +51,8 @@ def compile_ptx(llvm_ir: str, target: Target) -> str:
         ) from error
     module.triple = target.triple
     module.data_layout = str(machine.target_data)
-    options = llvm.create_pipeline_tuning_options(speed_level=3)
+    options = llvm.create_pipeline_tuning_options(SPEED_LEVEL)
+    options.loop_vectorization = options.loop_interleaving = LOOP_VECTORS
     builder = llvm.create_pass_builder(machine, options)
     builder.getModulePassManager().run(module, builder)
     _check_calls(module)
@@ -55,7 +61,8 @@ def compile_ptx(llvm_ir: str, target: Target) -> str:
 
 def ptx_digest(llvm_ir: str, target: Target) -> str:
     """The cache key of a module's PTX: all that its text depends on."""
-    parts = (llvm_ir, str(target), "ptx", llvmlite.__version__)
+    options = f"ptx {SPEED_LEVEL} {LOOP_VECTORS}"
+    parts = (llvm_ir, str(target), options, llvmlite.__version__)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
