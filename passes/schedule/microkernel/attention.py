@@ -2,6 +2,7 @@
 
     per head of K and V, per block of keys (all of them, where they fit):
       Kt[panel, c, 0:NR] = K[j, c]                 transposed, unless rows are few
+      Vc[panel, j, 0:NR] = V[j, c]                 copied, where rows are many
       per tile of rows:
         S[r, j] = scale·Q[i + r, :] · Kt[:, j]     register tiles, or dot products
         P = exp(S − max), sum                      attention_softmax.py
@@ -105,7 +106,10 @@ class _Kernel:
         b, plan = self.b, self.plan
         low = b.mul(first, plan.block_rows)
         high = b.min(b.mul(last, plan.block_rows), self.rows)
-        self.transpose_keys(kv, 0, self.seen_by_rows(high))
+        seen = self.seen_by_rows(high)
+        self.transpose_keys(kv, 0, seen)
+        if plan.copies:
+            self.copy_values(kv, seen)
         b.loop(low, high, plan.tile.rows, lambda row: self.tile(kv, row, 0, self.t))
 
     def online_segment(self, kv: Index, first: Index, last: Index) -> None:
@@ -202,6 +206,21 @@ class _Kernel:
             b.loop(0, plan.d, b.lanes, columns)
 
         b.loop(0, keys, group, rows)
+
+    def copy_values(self, kv: Index, keys: Index) -> None:
+        """Vc[panel, j, :] = V[j, c]."""
+        b, plan = self.b, self.plan
+
+        def row(j: Index) -> None:
+            def columns(c: Index, live: int) -> None:
+                panel = b.floordiv(c, plan.panel_columns)
+                lane = b.mod(c, plan.panel_columns)
+                value = b.widen(self.read_v(kv, j, c, live))
+                b.store(value, self.buffers["values"], panel, j, lane)
+
+            self.columns(plan.e, b.lanes, columns)
+
+        b.loop(0, keys, 1, row)
 
     def tile(
         self, kv: Index, row: Index, first: Index, keys: Index, state: Index = None
@@ -334,15 +353,20 @@ class _Kernel:
             initial = None
             if plan.online:
                 initial = self.rescaled(state, live)
+
+            def right(k: Index, v: int) -> Vector:
+                if plan.copies:
+                    at = b.floordiv(c, plan.panel_columns)
+                    return b.load(self.buffers["values"], at, k, v * b.lanes)
+                return b.widen(self.read_v(tile.kv, b.add(first, k), *live[v]))
+
             acc = emit_register_tile(
                 b,
                 rows=plan.tile.rows,
                 vectors=len(live),
                 depth=width,
                 left=lambda r, k: b.load_scalar(scores, r, k),
-                right=lambda k, v: b.widen(
-                    self.read_v(tile.kv, b.add(first, k), *live[v])
-                ),
+                right=right,
                 initial=initial,
             )
             for r, sums in enumerate(acc):

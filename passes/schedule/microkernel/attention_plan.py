@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ix.passes.schedule.microkernel.builder import aligned_bytes
 from ix.passes.schedule.microkernel.register_tile import (
@@ -27,6 +27,9 @@ ITEM_ROWS = 32
 MAX_ROWS = 14
 # What the scores of a tile may take of the level-1 cache.
 SCORES_SHARE = 0.6
+# From here on so many rows read V that it is copied first, where there is room: vectors
+# of a copy lie within cache lines, and one after the other.
+COPY_ROWS = 256
 # Up to here dot products with K as it lies beat a transposition of K.
 DOT_ROWS = 4
 
@@ -46,6 +49,7 @@ class AttentionPlan:
         block_rows: Rows of a work item, a multiple of the tile's.
         online: There may be more keys than `block_keys`: online softmax.
         dots: Scores are dot products with K as it lies.
+        copies: V is copied into panels, as K is.
         lanes: Elements of a vector.
         element_bits: Bits of an accumulator.
     """
@@ -62,6 +66,7 @@ class AttentionPlan:
     block_rows: int
     online: bool
     dots: bool
+    copies: bool
     lanes: int
     element_bits: int
 
@@ -103,6 +108,9 @@ class AttentionPlan:
         if not self.dots:
             panels = keys // self.panel_columns
             shapes["keys"] = (panels, self.padded(self.d), self.panel_columns)
+        if self.copies:
+            panels = -(-self.e // self.panel_columns)
+            shapes["values"] = (panels, keys, self.panel_columns)
         if self.online:
             shapes["maxima"] = (self.block_rows, self.lanes)
             shapes["sums"] = (self.block_rows, self.lanes)
@@ -166,7 +174,7 @@ def plan_attention(
         keys = min(most, BLOCK_KEYS)
     else:
         keys = -(-keys // columns) * columns
-    return AttentionPlan(
+    plan = AttentionPlan(
         heads=heads,
         group=group,
         s=s,
@@ -179,9 +187,14 @@ def plan_attention(
         block_rows=block,
         online=online,
         dots=few,
+        copies=False,
         lanes=lanes,
         element_bits=element_bits,
     )
+    if online or rows is None or rows < COPY_ROWS:
+        return plan
+    copying = replace(plan, copies=True)
+    return copying if copying.scratch_bytes * 2 <= target.cache_bytes.l2 else plan
 
 
 def _tile_rows(target: Target, least: int, rows: int | None, score_bytes: int) -> int:
