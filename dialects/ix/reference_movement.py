@@ -83,13 +83,25 @@ def dim(operands: Operands, attributes: Attributes, _: Any) -> list[Array]:
     return [np.array(operands[0].shape[attributes["axis"]], np.int64)]
 
 
+def _places(indices: Array, sizes: Any) -> Array:
+    """Indices from 0 on; beyond an end, the place at that end.
+
+    Args:
+        sizes: Of the axis that is indexed, or of one for each of the last axis.
+    """
+    places = indices.astype(np.int64)
+    sizes = np.asarray(sizes, np.int64)
+    return np.clip(np.where(places < 0, places + sizes, places), 0, sizes - 1)
+
+
 def gather(operands: Operands, attributes: Attributes, _: Any) -> list[Array]:
-    return [np.take(operands[0], operands[1].astype(np.int64), attributes["axis"])]
+    (source, indices), axis = operands, attributes["axis"]
+    return [np.take(source, _places(indices, source.shape[axis]), axis)]
 
 
 def take_along_axis(operands: Operands, attributes: Attributes, _: Any) -> list[Array]:
     axis = attributes["axis"]
-    source, indices = operands[0], operands[1].astype(np.int64)
+    source, indices = operands[0], _places(operands[1], operands[0].shape[axis])
     kept = np.broadcast_shapes(
         *((*a.shape[:axis], 1, *a.shape[axis + 1 :]) for a in (source, indices))
     )
@@ -101,8 +113,9 @@ def take_along_axis(operands: Operands, attributes: Attributes, _: Any) -> list[
 
 
 def gather_nd(operands: Operands, attributes: Attributes, _: Any) -> list[Array]:
-    source, indices = operands[0], operands[1].astype(np.int64)
-    batch = attributes["batch_dims"]
+    (source, indices), batch = operands, attributes["batch_dims"]
+    indexed = source.shape[batch : batch + indices.shape[-1]]
+    indices = _places(indices, indexed)
     inner = indices.shape[batch:-1]
     grids = np.meshgrid(*map(np.arange, source.shape[:batch]), indexing="ij")
     places = [grid.reshape(grid.shape + (1,) * len(inner)) for grid in grids]
@@ -137,6 +150,7 @@ def _written(
 def scatter(operands: Operands, attributes: Attributes, _: Any) -> list[Array]:
     target, indices, updates = operands
     axis = attributes["axis"]
+    indices = _places(indices, target.shape[axis])
 
     def places() -> Iterator[Any]:
         for position in np.ndindex(*indices.shape):
@@ -149,6 +163,7 @@ def scatter(operands: Operands, attributes: Attributes, _: Any) -> list[Array]:
 
 def scatter_nd(operands: Operands, attributes: Attributes, _: Any) -> list[Array]:
     target, indices, updates = operands
+    indices = _places(indices, target.shape[: indices.shape[-1]])
     positions = list(np.ndindex(*indices.shape[:-1]))
     places = (tuple(map(int, indices[position])) for position in positions)
     values = (updates[position] for position in positions)
