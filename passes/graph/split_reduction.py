@@ -24,7 +24,7 @@ from ix.dialects.ix.reduction import ArgExtremumOp, ReductionOp
 from ix.mlir import defining_op, ir, op_key
 from ix.passes.framework import apply_patterns, module_pass, pattern
 from ix.passes.graph.cancel_movement import ELEMENTWISE, rebuilt
-from ix.passes.graph.decompose_attention import is_for_gpu
+from ix.target import Target
 
 FEWEST_ELEMENTS = 1 << 16
 """Smaller inputs are reduced before another thread has woken up."""
@@ -62,9 +62,16 @@ class Cut:
 @module_pass("ix-split-reduction")
 def split_reduction(module: Any) -> None:
     """Cuts large reductions to few elements into pieces that run in parallel."""
-    if is_for_gpu(module):
+    if _is_for_gpu(module):
         return
     apply_patterns(module, [split_sums, split_means, split_places])
+
+
+def _is_for_gpu(module: Any) -> bool:
+    attributes = module.operation.attributes
+    if "ix.target" not in attributes:
+        return False
+    return Target.parse(ir.StringAttr(attributes["ix.target"]).value).kind == "cuda"
 
 
 @pattern(*_FOLDS)
