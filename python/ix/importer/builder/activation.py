@@ -9,6 +9,27 @@ from ix.importer.builder import elementwise as e
 from ix.importer.builder.composite import clip
 from ix.importer.builder.values import rank, shape, size
 
+__all__ = [
+    "celu",
+    "elu",
+    "glu",
+    "hardshrink",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
+    "leaky_relu",
+    "log_sigmoid",
+    "mish",
+    "prelu",
+    "quick_gelu",
+    "relu6",
+    "selu",
+    "softshrink",
+    "softsign",
+    "tanhshrink",
+    "thresholded_relu",
+]
+
 
 def relu6(x: Any) -> Any:
     """min(max(x, 0), 6)."""

@@ -20,6 +20,21 @@ from ix.importer.builder.values import (
 )
 from ix.importer.promotion import BOOL
 
+__all__ = [
+    "clip",
+    "copysign",
+    "divmod",
+    "fmax",
+    "fmin",
+    "hypot",
+    "isclose",
+    "logaddexp",
+    "nan_to_num",
+    "reciprocal",
+    "round",
+    "signbit",
+]
+
 
 def reciprocal(x: Any) -> Any:
     """1 / x; as NumPy's, integers truncate."""

@@ -29,6 +29,20 @@ from ix.importer.builder.values import (
 )
 from ix.importer.promotion import BOOL, INT32, element_type
 
+__all__ = [
+    "dot",
+    "dot_general",
+    "gemm",
+    "inner",
+    "kron",
+    "linear",
+    "matmul",
+    "outer",
+    "tensordot",
+    "vdot",
+    "vecdot",
+]
+
 
 def matmul(a: Any, b: Any, out_dtype: Any = None) -> Any:
     """The matrix product of the last two axes; leading axes broadcast.

@@ -21,6 +21,19 @@ from ix.importer.builder.values import (
 )
 from ix.importer.dims import DimExpr, product
 
+__all__ = [
+    "adaptive_avg_pool",
+    "attention",
+    "avg_pool",
+    "conv",
+    "conv_transpose",
+    "global_avg_pool",
+    "global_max_pool",
+    "max_pool",
+    "pixel_shuffle",
+    "resize",
+]
+
 
 def per_axis(number: Any, count: int) -> list[int]:
     """One int for each spatial axis: a list as it is, a number repeated."""

@@ -27,6 +27,29 @@ from ix.importer.builder.values import (
 from ix.importer.dims import DimExpr, ceil_divide
 from ix.importer.promotion import BOOL, FLOAT32, INT64
 
+__all__ = [
+    "arange",
+    "diag",
+    "diagonal",
+    "eye",
+    "full",
+    "full_like",
+    "iota",
+    "linspace",
+    "meshgrid",
+    "one_hot",
+    "ones",
+    "ones_like",
+    "pad",
+    "shape_tensor",
+    "trace",
+    "tri",
+    "tril",
+    "triu",
+    "zeros",
+    "zeros_like",
+]
+
 
 def full(new_shape: Any, value: Any, dtype: Any = None) -> Any:
     """A tensor of one value; its dtype is the value's unless given."""

@@ -22,6 +22,8 @@ from ix.importer.builder.reduction import sum
 from ix.importer.builder.values import promoted, rank, shape
 from ix.importer.dims import bounds, same
 
+__all__ = ["einsum"]
+
 
 def einsum(equation: str, *operands: Any) -> Any:
     """Sums products of operands over the labels that the result does not have.

@@ -33,6 +33,8 @@ from ix.importer.dims import DimExpr, ceil_divide, is_size, maximum, minimum
 from ix.importer.promotion import BOOL
 from ix.mlir import ir
 
+__all__ = ["embedding", "gather", "gather_nd", "getitem", "take", "take_along_axis"]
+
 
 @dataclass
 class BasicIndex:

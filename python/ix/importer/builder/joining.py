@@ -28,6 +28,25 @@ from ix.importer.builder.values import (
 )
 from ix.importer.dims import is_size, maximum, minimum, same
 
+__all__ = [
+    "array_split",
+    "at_least",
+    "column_stack",
+    "concat",
+    "dsplit",
+    "dstack",
+    "hsplit",
+    "hstack",
+    "repeat",
+    "roll",
+    "split",
+    "split_sizes",
+    "stack",
+    "tile",
+    "vsplit",
+    "vstack",
+]
+
 
 def concat(arrays: Sequence[Any], axis: int | None = 0) -> Any:
     """Joins arrays along an axis; None flattens them first.

@@ -22,6 +22,26 @@ from ix.importer.builder.values import (
 )
 from ix.importer.dims import ceil_divide, is_size, product, same
 
+__all__ = [
+    "broadcast_arrays",
+    "broadcast_to",
+    "expand",
+    "expand_dims",
+    "flatten",
+    "flip",
+    "matrix_transpose",
+    "moveaxis",
+    "ravel",
+    "reshape",
+    "rollaxis",
+    "slice",
+    "slice_axis",
+    "squeeze",
+    "swapaxes",
+    "transpose",
+    "unsqueeze",
+]
+
 
 def sizes_of(shape_like: Any) -> list[Any]:
     """A shape argument, one size or several, as a list of ints and `DimExpr`s."""

@@ -17,6 +17,17 @@ from ix.importer.builder.values import (
     shape,
 )
 
+__all__ = [
+    "batch_norm",
+    "group_norm",
+    "instance_norm",
+    "layer_norm",
+    "log_softmax",
+    "lp_normalize",
+    "rms_norm",
+    "softmax",
+]
+
 
 def _floats(x: Any) -> Any:
     value = as_value(x)

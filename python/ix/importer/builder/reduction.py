@@ -25,6 +25,41 @@ from ix.importer.dims import DimExpr, minimum, product
 from ix.importer.program import dtype_of
 from ix.importer.promotion import BOOL, FLOAT32
 
+__all__ = [
+    "all",
+    "amax",
+    "amin",
+    "any",
+    "argmax",
+    "argmin",
+    "argsort",
+    "average",
+    "count_nonzero",
+    "cumprod",
+    "cumsum",
+    "diff",
+    "logsumexp",
+    "mean",
+    "median",
+    "norm",
+    "prod",
+    "ptp",
+    "quantile",
+    "reduce_all",
+    "reduce_any",
+    "reduce_max",
+    "reduce_mean",
+    "reduce_min",
+    "reduce_prod",
+    "reduce_sum",
+    "sort",
+    "sort_with_indices",
+    "std",
+    "sum",
+    "topk",
+    "var",
+]
+
 
 def reduced(sizes: Sequence[Any], axes: Sequence[int], keepdims: bool) -> list[Any]:
     """The sizes without `axes`, or with 1 there."""
@@ -360,3 +395,13 @@ def diff(x: Any, n: int = 1, axis: int = -1) -> Any:
         unequal = dtype(value) == BOOL
         value = (e.ne if unequal else e.sub)(after, before)
     return value
+
+
+# By the names of the ops.
+reduce_all = all
+reduce_any = any
+reduce_max = amax
+reduce_mean = mean
+reduce_min = amin
+reduce_prod = prod
+reduce_sum = sum

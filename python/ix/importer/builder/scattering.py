@@ -31,6 +31,8 @@ from ix.importer.builder.values import (
 from ix.importer.dims import DimExpr, product
 from ix.mlir import ir
 
+__all__ = ["scatter", "scatter_nd", "setitem"]
+
 
 def scatter(
     x: Any, indices: Any, updates: Any, axis: int = 0, reduction: str = "none"
