@@ -72,18 +72,16 @@ class CopyQueue:
     """
 
     batch: Batch
-    committed: Array
+    committed: Array = field(init=False)
     flights: list[_Flight] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.committed = np.zeros(self.batch.threads, np.int64)
 
     @staticmethod
     def of(batch: Batch) -> CopyQueue:
         """The queue of a batch."""
-        found = batch.extensions.get("copies")
-        if found is None:
-            found = CopyQueue(batch, np.zeros(batch.threads, np.int64))
-            batch.extensions["copies"] = found
-        assert isinstance(found, CopyQueue)
-        return found
+        return batch.extension(CopyQueue)
 
     def issue(self, access: Access, values: Array) -> None:
         """Starts copies to shared memory: poisons the bytes, or lands at once."""

@@ -24,14 +24,14 @@ from ix.emulator.race_sync import Order
 from ix.emulator.scopes import scope_of
 from ix.emulator.syntax import Instruction, Sink
 
-__all__ = ["INSTRUCTIONS"]
+__all__ = ["ACCUMULATE", "INSTRUCTIONS", "decrement", "increment"]
 
 # (value before, operands...) → value behind
 Modify = Callable[..., Any]
 _HALVES = ("f16", "f16x2", "bf16", "bf16x2")
 _MODES = ("add", "min", "max", "inc", "dec", "and", "or", "xor", "exch", "cas")
 # These can run over all lanes of one address at once.
-_ACCUMULATE: dict[str, np.ufunc] = {
+ACCUMULATE: dict[str, np.ufunc] = {
     "add": np.add,
     "min": np.minimum,
     "max": np.maximum,
@@ -66,24 +66,26 @@ def operation_of(mode: str, type_name: str, scope: int) -> Operation:
     ):
         modifiers = ("rn", type_name) if mode == "add" else (type_name,)
         return Operation(dtype, alu.lookup(mode, modifiers).function, None, scope)
-    accumulate = _ACCUMULATE.get(mode)
+    accumulate = ACCUMULATE.get(mode)
     if accumulate is not None:
         return Operation(dtype, accumulate, accumulate, scope)
     return Operation(dtype, _MODIFY[mode], None, scope)
 
 
-def _increment(old: Array, limit: Array) -> Array:
+def increment(old: Array, limit: Array) -> Array:
+    """One more; 0 behind the limit."""
     return np.asarray(np.where(old >= limit, 0, old + old.dtype.type(1)), old.dtype)
 
 
-def _decrement(old: Array, limit: Array) -> Array:
+def decrement(old: Array, limit: Array) -> Array:
+    """One less; the limit behind 0, and where the old value is above it."""
     lower = old - old.dtype.type(1)
     return np.asarray(np.where((old == 0) | (old > limit), limit, lower))
 
 
 _MODIFY: dict[str, Modify] = {
-    "inc": _increment,
-    "dec": _decrement,
+    "inc": increment,
+    "dec": decrement,
     "exch": lambda old, new: new,
     "cas": lambda old, expected, new: np.where(old == expected, new, old),
 }

@@ -50,15 +50,13 @@ class Barriers:
     batch: Batch
     phases: dict[tuple[int, int], Phase] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.batch.scheduler.on_exit.append(self.exited)
+
     @staticmethod
     def of(batch: Batch) -> Barriers:
         """The barriers of a batch."""
-        found = batch.extensions.get("barriers")
-        if found is None:
-            found = batch.extensions["barriers"] = Barriers(batch)
-            batch.scheduler.on_exit.append(found.exited)
-        assert isinstance(found, Barriers)
-        return found
+        return batch.extension(Barriers)
 
     def slice(self, cta: int) -> slice:
         """The threads of a CTA of the batch."""
@@ -316,25 +314,21 @@ class ClusterBarriers:
     """
 
     batch: Batch
-    phases: Array
-    arrived: Array
-    owed: Array
+    phases: Array = field(init=False)
+    arrived: Array = field(init=False)
+    owed: Array = field(init=False)
+
+    def __post_init__(self) -> None:
+        batch = self.batch
+        self.phases = np.zeros(batch.ctas // batch.cluster_ctas, np.int64)
+        self.arrived = np.zeros(batch.threads, np.bool_)
+        self.owed = np.full(batch.threads, -1, np.int64)
+        batch.scheduler.on_exit.append(lambda mask: self.settle())
 
     @staticmethod
     def of(batch: Batch) -> ClusterBarriers:
         """The cluster barriers of a batch."""
-        found = batch.extensions.get("cluster_barriers")
-        if found is None:
-            found = ClusterBarriers(
-                batch,
-                np.zeros(batch.ctas // batch.cluster_ctas, np.int64),
-                np.zeros(batch.threads, np.bool_),
-                np.full(batch.threads, -1, np.int64),
-            )
-            batch.extensions["cluster_barriers"] = found
-            batch.scheduler.on_exit.append(lambda mask: found.settle())
-        assert isinstance(found, ClusterBarriers)
-        return found
+        return batch.extension(ClusterBarriers)
 
     def cluster(self) -> Array:
         """The cluster of each thread."""

@@ -6,6 +6,7 @@ through the batch: CTA by CTA, each padded to whole warps; the padding counts as
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -28,6 +29,7 @@ WARP = 32  # threads
 _LONGEST = 100  # characters of an instruction in a message
 Array = np.ndarray[Any, np.dtype[Any]]
 Fault = TypeVar("Fault", bound=KernelFault)
+Extension = TypeVar("Extension")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,7 @@ class Batch:
         registers: One array over the threads, or a 0-d value that all threads share,
             per register; never changed in place.
         pc: Index of the instruction that runs.
-        extensions: State of instruction families, by the name of their module.
+        extensions: State of instruction families; see `extension`.
     """
 
     kernel: KernelCode
@@ -153,11 +155,18 @@ class Batch:
     cta: Array = field(init=False)
     lane: Array = field(init=False)
     special: dict[str, Array] = field(default_factory=dict)
-    extensions: dict[str, Any] = field(default_factory=dict)
+    extensions: dict[Any, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.cta = np.repeat(np.arange(self.ctas), self.cta_threads)
         self.lane = np.tile(np.arange(WARP), self.threads // WARP)
+
+    def extension(self, kind: Callable[[Batch], Extension]) -> Extension:
+        """The state of an instruction family, made of the batch the first time."""
+        found: Extension | None = self.extensions.get(kind)
+        if found is None:
+            found = self.extensions[kind] = kind(self)
+        return found
 
     @property
     def cta_threads(self) -> int:

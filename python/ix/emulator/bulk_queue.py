@@ -121,19 +121,17 @@ class BulkQueue:
     """
 
     batch: Batch
-    committed: Array
+    committed: Array = field(init=False)
     flights: list[_Flight] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.committed = np.zeros(self.batch.threads, np.int64)
+        self.batch.scheduler.on_exit.append(self.exited)
 
     @staticmethod
     def of(batch: Batch) -> BulkQueue:
         """The queue of a batch."""
-        found = batch.extensions.get("bulk")
-        if found is None:
-            found = BulkQueue(batch, np.zeros(batch.threads, np.int64))
-            batch.extensions["bulk"] = found
-            batch.scheduler.on_exit.append(found.exited)
-        assert isinstance(found, BulkQueue)
-        return found
+        return batch.extension(BulkQueue)
 
     def copy_in(
         self, piece: SharedPiece, values: Array, barrier: MBarrier, thread: int

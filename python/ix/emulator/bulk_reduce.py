@@ -10,6 +10,8 @@ from typing import Final
 
 import numpy as np
 
+from ix.emulator.alu_rounding import round_nearest_bf16
+from ix.emulator.atomics import ACCUMULATE, decrement, increment
 from ix.emulator.element_types import Array, decode
 
 __all__ = ["TYPES", "reduce_bytes"]
@@ -22,35 +24,11 @@ TYPES: Final = {
 }  # fmt: skip
 
 
-def _increase(old: Array, new: Array) -> Array:
-    zero, one = old.dtype.type(0), old.dtype.type(1)
-    increased: Array = np.where(old >= new, zero, old + one)
-    return increased
-
-
-def _decrease(old: Array, new: Array) -> Array:
-    wraps = (old == 0) | (old > new)
-    return np.where(wraps, new, old - old.dtype.type(1))
-
-
 _OPERATIONS: Final[dict[str, Callable[[Array, Array], Array]]] = {
-    "add": np.add,
-    "min": np.minimum,
-    "max": np.maximum,
-    "and": np.bitwise_and,
-    "or": np.bitwise_or,
-    "xor": np.bitwise_xor,
-    "inc": _increase,
-    "dec": _decrease,
+    **ACCUMULATE,
+    "inc": increment,
+    "dec": decrement,
 }
-
-
-def _to_bf16(values: Array) -> Array:
-    """The bits of float32 values, rounded to nearest even; every NaN is 0x7FFF."""
-    bits = values.view(np.uint32)
-    half = np.uint32(0x7FFF) + (bits >> np.uint32(16) & np.uint32(1))
-    rounded = (bits + half) >> np.uint32(16)
-    return np.where(np.isnan(values), np.uint32(0x7FFF), rounded).astype(np.uint16)
 
 
 def reduce_bytes(old: Array, new: Array, operation: str, type_name: str) -> Array:
@@ -70,7 +48,7 @@ def reduce_bytes(old: Array, new: Array, operation: str, type_name: str) -> Arra
     with np.errstate(all="ignore"):
         if type_name == "bf16":
             total = compute(decode(left, "bf16"), decode(right, "bf16"))
-            result = _to_bf16(total)
+            result = round_nearest_bf16(total)
         else:
             result = compute(left, right).astype(kind)
     return result.view(np.uint8)

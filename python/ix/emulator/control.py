@@ -41,7 +41,8 @@ class CallStack:
         bytes: (threads, size): arguments or results.
     """
 
-    def __init__(self, threads: int, functions: int) -> None:
+    def __init__(self, batch: Batch) -> None:
+        threads, functions = batch.threads, len(batch.kernel.functions)
         # Without recursion, calls nest no deeper than there are functions.
         self.depth = np.zeros(threads, np.int64)
         self.returns = np.zeros((functions, threads), np.int64)
@@ -50,12 +51,7 @@ class CallStack:
     @staticmethod
     def of(batch: Batch) -> CallStack:
         """The call stack of a batch."""
-        found = batch.extensions.get("calls")
-        if found is None:
-            found = CallStack(batch.threads, len(batch.kernel.functions))
-            batch.extensions["calls"] = found
-        assert isinstance(found, CallStack)
-        return found
+        return batch.extension(CallStack)
 
     def reserve(self, size: int) -> None:
         """Makes room for so many bytes of arguments."""

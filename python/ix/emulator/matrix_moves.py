@@ -15,11 +15,11 @@ from ix.emulator.fragments import (
     tiles_of_registers,
     transpose_tile,
 )
-from ix.emulator.kernel_code import KernelCode
+from ix.emulator.kernel_code import KernelCode, Reader
 from ix.emulator.memory import space_of
 from ix.emulator.outcome import Step
 from ix.emulator.shared_address import check_shared, shared_reader
-from ix.emulator.syntax import Instruction
+from ix.emulator.syntax import Instruction, Operand
 
 __all__ = ["INSTRUCTIONS"]
 
@@ -43,14 +43,22 @@ def _row_addresses(
     return chosen.reshape(-1), lanes.reshape(-1)
 
 
+def _shared_side(
+    instruction: Instruction, kernel: KernelCode, operand: Operand
+) -> tuple[Reader, bool]:
+    """The reader of the rows' addresses, and whether tiles are transposed."""
+    _check_form(instruction, kernel)
+    space = space_of(instruction.modifiers)
+    address = shared_reader(instruction, kernel, operand, space)
+    return address, instruction.has("trans")
+
+
 def compile_ldmatrix(instruction: Instruction, kernel: KernelCode) -> Step:
     """Compiles `ldmatrix`."""
-    _check_form(instruction, kernel)
     result, source = instruction.operands
+    address, transposed = _shared_side(instruction, kernel, source)
     writers = kernel.writers(result, "b32")
-    space = space_of(instruction.modifiers)
-    address = shared_reader(instruction, kernel, source, space)
-    transposed, count = instruction.has("trans"), len(writers)
+    count = len(writers)
 
     def step(batch: Batch, active: Active) -> None:
         at, lanes = _row_addresses(batch, active, address(batch), count)
@@ -65,12 +73,10 @@ def compile_ldmatrix(instruction: Instruction, kernel: KernelCode) -> Step:
 
 def compile_stmatrix(instruction: Instruction, kernel: KernelCode) -> Step:
     """Compiles `stmatrix`."""
-    _check_form(instruction, kernel)
     target, source = instruction.operands
+    address, transposed = _shared_side(instruction, kernel, target)
     readers = kernel.readers(source, "b32")
-    space = space_of(instruction.modifiers)
-    address = shared_reader(instruction, kernel, target, space)
-    transposed, count = instruction.has("trans"), len(readers)
+    count = len(readers)
 
     def step(batch: Batch, active: Active) -> None:
         at, lanes = _row_addresses(batch, active, address(batch), count)

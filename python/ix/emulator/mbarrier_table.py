@@ -84,11 +84,7 @@ class MBarrierTable:
     @staticmethod
     def of(batch: Batch) -> MBarrierTable:
         """The mbarriers of a batch."""
-        found = batch.extensions.get("mbarriers")
-        if found is None:
-            found = batch.extensions["mbarriers"] = MBarrierTable(batch)
-        assert isinstance(found, MBarrierTable)
-        return found
+        return batch.extension(MBarrierTable)
 
     def init(self, cta: int, offset: int, count: int, thread: int) -> None:
         """Makes an mbarrier.

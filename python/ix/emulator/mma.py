@@ -87,17 +87,13 @@ class _Form:
 class FragmentCache:
     """Matrices by the registers that hold them; both are kept alive together."""
 
-    def __init__(self) -> None:
+    def __init__(self, batch: Batch) -> None:
         self._entries: dict[tuple[int, ...], tuple[object, Array]] = {}
 
     @staticmethod
     def of(batch: Batch) -> FragmentCache:
         """The cache of a batch."""
-        found = batch.extensions.get("fragments")
-        if found is None:
-            found = batch.extensions["fragments"] = FragmentCache()
-        assert isinstance(found, FragmentCache)
-        return found
+        return batch.extension(FragmentCache)
 
     def get(
         self,

@@ -170,7 +170,7 @@ class GlobalRaces:
         if not access.scope:
             return (own != agent) | differing(at, values)
         needed = needed_scope(own, agent, self.batch.cta_warps, self.clocks.peers)
-        return needed > access.scope
+        return np.asarray(needed > access.scope)
 
     def _report_stale(self, access: Access, earlier: Array) -> None:
         """Reports a load through the non-coherent cache of what the launch has written.

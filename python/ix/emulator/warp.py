@@ -148,6 +148,11 @@ def _members(kernel: KernelCode, operands: list[Operand]) -> Reader:
     return lambda batch: everyone
 
 
+def _by_warp(batch: Batch, read: Reader) -> Array:
+    """What the lanes of each warp hold, (warps, 32)."""
+    return np.broadcast_to(read(batch), (batch.threads,)).reshape(-1, WARP)
+
+
 def _ballot(values: Array, lanes: Array) -> Array:
     """The lanes of each warp whose value is true, as (warps,) of uint32."""
     chosen = values.reshape(-1, WARP) & lanes
@@ -186,7 +191,7 @@ def compile_vote(instruction: Instruction, kernel: KernelCode) -> Step:
         if held is not None:
             return held
         lanes = active.by_warp
-        values = np.broadcast_to(read(batch), (batch.threads,)).reshape(-1, WARP)
+        values = _by_warp(batch, read)
         found = _VOTES[mode](values, lanes)
         write(batch, np.repeat(found, WARP), active)
         return None
@@ -208,7 +213,7 @@ def compile_match(instruction: Instruction, kernel: KernelCode) -> Step:
         if held is not None:
             return held
         lanes = active.by_warp
-        values = np.broadcast_to(read(batch), (batch.threads,)).reshape(-1, WARP)
+        values = _by_warp(batch, read)
         equal = (values[:, :, None] == values[:, None, :]) & lanes[:, None, :]
         found = np.where(equal, _BITS, np.uint32(0)).sum(2, dtype=np.uint32)
         if is_all:
@@ -244,7 +249,7 @@ def compile_redux(instruction: Instruction, kernel: KernelCode) -> Step:
         held = converge(batch, active, members(batch))
         if held is not None:
             return held
-        values = np.broadcast_to(read(batch), (batch.threads,)).reshape(-1, WARP)
+        values = _by_warp(batch, read)
         values = np.abs(values) if absolute else values
         chosen = np.where(active.by_warp, values, fill)
         found = function.reduce(chosen, axis=1, dtype=dtype)

@@ -148,11 +148,7 @@ class WgmmaQueue:
     @staticmethod
     def of(batch: Batch) -> WgmmaQueue:
         """The queue of a batch."""
-        found = batch.extensions.get("wgmma")
-        if found is None:
-            found = batch.extensions["wgmma"] = WgmmaQueue(batch)
-        assert isinstance(found, WgmmaQueue)
-        return found
+        return batch.extension(WgmmaQueue)
 
     def fence(self, active: Active) -> None:
         """Orders register accesses before it and operations behind it."""
