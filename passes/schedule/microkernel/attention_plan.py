@@ -152,9 +152,9 @@ def plan_attention(
     lanes = target.lanes(element_bits)
     tile = choose_tile(target)
     rows = s * group if isinstance(s, int) else None
-    few = rows is not None and rows <= DOT_ROWS
-    if few:
-        tile = TileShape(rows, tile.vectors)
+    few = False
+    if rows is not None and rows <= DOT_ROWS:
+        few, tile = True, TileShape(rows, tile.vectors)
     columns = tile.vectors * lanes
     padded = -(-d // lanes) * lanes
     row_bytes = element_bits // 8 * (tile.rows if few else tile.rows + padded)
