@@ -3,8 +3,7 @@
 attention(q, k, v, mask)  →  matmul(softmax(select(seen, q·kᵀ·scale, −∞)), v)
 
 The fused kernel takes f32, f16 and bf16, static numbers of heads and rows of a static,
-moderate width; on a GPU, rows whose tiles fit a block's shared memory. What it does not
-take is decomposed; `all` decomposes all.
+moderate width. What it does not take is decomposed; `all` decomposes all.
 """
 
 from __future__ import annotations
@@ -23,10 +22,6 @@ from ix.target import Target
 FUSED_TYPES = ("f32", "f16", "bf16")
 # A wider row of q or v does not leave the registers and caches room for scores.
 WIDEST_ROW = 512
-# 16 queries, 32 keys and a column of padding, 32 values and 16 rows of weights, as f32,
-# in the 48 KiB of shared memory that a kernel may declare on every GPU. Source: CUDA
-# C++ Programming Guide, "Technical Specifications per Compute Capability".
-SHARED_ELEMENTS = (48 << 10) // 4
 
 
 @module_pass("ix-decompose-attention")
@@ -38,12 +33,9 @@ def decompose_attention(module: Any, *, all: bool = False) -> None:
         all: Decomposes every attention.
     """
 
-    is_gpu = is_for_gpu(module)
-
     @pattern(ix.AttentionOp)
     def decompose(op: ix.AttentionOp) -> ir.Value | None:
-        fused = has_fused_kernel(op) and (not is_gpu or fits_shared_memory(op))
-        return decomposed(op) if all or not fused else None
+        return decomposed(op) if all or not has_fused_kernel(op) else None
 
     apply_patterns(module, [decompose])
 
@@ -58,12 +50,6 @@ def has_fused_kernel(op: ix.AttentionOp) -> bool:
         and 0 < depth <= WIDEST_ROW
         and 0 < width <= WIDEST_ROW
     )
-
-
-def fits_shared_memory(op: ix.AttentionOp) -> bool:
-    """Whether the tiles of a GPU's block fit; sizes are static."""
-    depth, width = op.q.type.shape[3], op.v.type.shape[3]
-    return (16 + 32 + 1) * depth + 32 * width + 16 * 32 <= SHARED_ELEMENTS
 
 
 def is_for_gpu(module: Any) -> bool:

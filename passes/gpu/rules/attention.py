@@ -7,6 +7,10 @@
         lane c:   o[r, c] = o[r, c] · exp(m − m') + Σ_j p[r, j] · v[j, c]
       o / l, then the epilogue
 
+Where rows of keys and values are too wide for shared memory, a tile of them goes
+through it in chunks of CHUNK columns: scores are summed over the chunks of k, outputs
+belong to a chunk of v each.
+
 Keys lie in shared memory across, so that lanes read neighbouring banks; a line has one
 element more than there are banks, so that they are written without conflicts too.
 Source: Dao et al., "FlashAttention", 2022, algorithm 1.
@@ -20,7 +24,7 @@ from typing import Any
 
 from ix.mlir import arith, gpu, ir, math, memref, scf, vector
 from ix.passes.cpu import vector_math
-from ix.passes.gpu.kernel import GpuCode, GpuFrame, build_kernel
+from ix.passes.gpu.kernel import STATIC_SHARED, GpuCode, GpuFrame, build_kernel
 from ix.passes.gpu.reduce_threads import WARP, shuffle_xor
 from ix.passes.schedule.body import widen
 from ix.passes.schedule.elemental import Lanes
@@ -38,6 +42,9 @@ WARP_ROWS = 4
 ROWS = WARPS * WARP_ROWS
 KEYS = WARP
 THREADS = WARPS * WARP
+CHUNK = 32
+"""Columns of a chunk of keys or values; ptxas spills what twice as many read ahead."""
+
 KEY_PADDING = 1
 """Elements that a line of keys is longer than the banks are many."""
 
@@ -83,6 +90,17 @@ class _Shape:
         return _Shape(q[0], q[1], k[1], q[2], k[2], q[3], v[3])
 
 
+def _chunks(depth: int, width: int) -> tuple[int, int]:
+    """Columns of keys and values that shared memory has at once: all, if they fit.
+
+    Beside them are all columns of the queries, and the weights.
+    """
+    room = STATIC_SHARED // 4 - ROWS * (depth + KEYS)
+    if (KEYS + KEY_PADDING) * depth + KEYS * width <= room:
+        return max(depth, 1), max(width, 1)
+    return max(min(depth, CHUNK), 1), max(min(width, CHUNK), 1)
+
+
 class _AttentionCode:
     """Emits the code of one thread."""
 
@@ -119,16 +137,16 @@ class _AttentionCode:
         self.vectors = self.depth % 4 == 0
         pitch = max(self.depth, 1)
         self.q_tile = frame.shared("queries", [ROWS, pitch], self.f32)
-        self.k_tile = frame.shared(
-            "keys", [max(self.depth, 1), KEYS + KEY_PADDING], self.f32
-        )
-        self.v_tile = frame.shared("values", [KEYS, max(self.width, 1)], self.f32)
+        self.k_chunk, self.v_chunk = _chunks(self.depth, self.width)
+        self.k_tile = frame.shared("keys", [self.k_chunk, KEYS + KEY_PADDING], self.f32)
+        self.v_tile = frame.shared("values", [KEYS, self.v_chunk], self.f32)
         self.p_tile = frame.shared("weights", [ROWS, KEYS], self.f32)
 
     def emit(self) -> None:
         """The loop over tiles of keys, then the division and the epilogue."""
+        every = range(self.depth)
         self._copy(
-            self.q, self.head, self.first, self.queries, ROWS, self.depth, self._put_q
+            self.q, self.head, self.first, self.queries, ROWS, every, self._put_q
         )
         rows = range(WARP_ROWS)
         low = self._number(float("-inf"))
@@ -180,16 +198,18 @@ class _AttentionCode:
         first: Any,
         limit: Any,
         lines: int,
-        length: int,
+        columns: range,
         put: Callable[[Any, Any, Any], None],
     ) -> None:
-        """source[head, first + line, c] → put(line, c, vector), 0 beyond the limit.
+        """source[head, first + line, columns[c]] → put(line, c, vector).
 
-        A warp copies 8 vectors of 4 lines: what shared memory takes without conflicts.
+        Beyond the limit there are zeros. A warp copies 8 vectors of 4 lines: what
+        shared memory takes without conflicts.
         """
-        width = 4 if length % 4 == 0 else 1
+        row = self.kernel.shape(source)[-1]
+        width = 4 if isinstance(row, int) and row % 4 == 0 else 1
         across = 8 if width == 4 else WARP
-        vectors = length // width
+        vectors = len(columns) // width
         math_ = self.math
         chunk = math_.compute("mod", self.frame.thread, across)
         line = math_.compute("div", self.frame.thread, across)
@@ -211,7 +231,9 @@ class _AttentionCode:
                     lambda r=row, c=column: put(
                         r,
                         math_.compute("mul", c, width),
-                        self._read(source, head, first, limit, r, c, width),
+                        self._read(
+                            source, head, first, limit, r, (columns.start, c), width
+                        ),
                     ),
                 )
 
@@ -231,7 +253,7 @@ class _AttentionCode:
         first: Any,
         limit: Any,
         line: Any,
-        column: Any,
+        vector_: tuple[int, Any],
         width: int,
     ) -> Any:
         """A vector, or a scalar, of f32."""
@@ -240,7 +262,9 @@ class _AttentionCode:
         inside = self._below(at, limit)
         last = math_.compute("max", math_.compute("sub", limit, 1), 0)
         row = Index(math_.compute("min", at, last))
-        start = math_.compute("mul", column, width)
+        first_column, number = vector_
+        start = math_.compute("mul", number, width)
+        start = math_.compute("add", start, first_column)
         lanes = Lanes(width, width)
         where = [*head, row, Index(start, int(width > 1), width)]
         with self.elemental.scope():
@@ -282,18 +306,14 @@ class _AttentionCode:
 
     def _tile(self, key: Any, state: list[Any]) -> list[Any]:
         """The running maxima, sums and outputs after 32 more keys."""
-        self._copy(self.k, self.group, key, self.keys, KEYS, self.depth, self._put_k)
-        self._copy(
-            self.v,
-            self.group,
-            key,
-            self.keys,
-            KEYS,
-            self.width,
-            lambda line, column, value: self._put_row(self.v_tile, line, column, value),
-        )
-        gpu.BarrierOp()
-        scores = self._scores()
+        chunked = self.k_chunk < self.depth or self.v_chunk < self.width
+        if chunked:
+            scores = self._scores_by_chunks(key)
+        else:
+            self._copy_keys(key, range(self.depth))
+            self._copy_values(key, range(self.width))
+            gpu.BarrierOp()
+            scores = self._scores([self._number(0.0)] * WARP_ROWS, range(self.depth))
         maxima, sums, scales = [], [], []
         for r in range(WARP_ROWS):
             score = self._masked(scores[r], r, key)
@@ -308,14 +328,47 @@ class _AttentionCode:
             arith.mulf(value, scales[n // self.columns])
             for n, value in enumerate(state[2 * WARP_ROWS :])
         ]
-        outputs = self._weighted(outputs)
-        gpu.BarrierOp()
+        if chunked:
+            outputs = self._weighted_by_chunks(key, outputs)
+        else:
+            outputs = self._weighted(outputs, range(self.width))
+            gpu.BarrierOp()
         return [*maxima, *sums, *outputs]
 
-    def _scores(self) -> list[Any]:
-        """q[r] · k[lane] for the rows of the warp."""
+    def _copy_keys(self, key: Any, columns: range) -> None:
+        self._copy(self.k, self.group, key, self.keys, KEYS, columns, self._put_k)
+
+    def _copy_values(self, key: Any, columns: range) -> None:
+        def put(line: Any, column: Any, value: Any) -> None:
+            self._put_row(self.v_tile, line, column, value)
+
+        self._copy(self.v, self.group, key, self.keys, KEYS, columns, put)
+
+    def _scores_by_chunks(self, key: Any) -> list[Any]:
+        """The scores of a tile of keys, a chunk of columns in shared memory at once."""
         sums = [self._number(0.0)] * WARP_ROWS
-        whole = self.depth if self.vectors else 0
+        for start in range(0, self.depth, self.k_chunk):
+            columns = range(start, min(start + self.k_chunk, self.depth))
+            self._copy_keys(key, columns)
+            gpu.BarrierOp()
+            sums = self._scores(sums, columns)
+            gpu.BarrierOp()
+        return sums
+
+    def _weighted_by_chunks(self, key: Any, outputs: list[Any]) -> list[Any]:
+        """The outputs after a tile of values, a chunk of columns at once."""
+        for start in range(0, self.width, self.v_chunk):
+            columns = range(start, min(start + self.v_chunk, self.width))
+            self._copy_values(key, columns)
+            gpu.BarrierOp()
+            outputs = self._weighted(outputs, columns)
+            gpu.BarrierOp()
+        return outputs
+
+    def _scores(self, sums: list[Any], columns: range) -> list[Any]:
+        """Adds q[r] · k[lane] over some columns, for the rows of the warp."""
+        length = len(columns)
+        whole = length if self.vectors else 0
         kind = ir.VectorType.get([4], self.f32)
         math_ = self.math
 
@@ -323,7 +376,8 @@ class _AttentionCode:
             result = list(running)
             k = [self._k_at(math_.compute("add", d, n)) for n in range(4)]
             for r in range(WARP_ROWS):
-                at = [math_.value(self._row(r)), math_.value(d)]
+                column = math_.compute("add", d, columns.start)
+                at = [math_.value(self._row(r)), math_.value(column)]
                 q = vector.load(kind, self.q_tile, at, alignment=16)
                 for n in range(4):
                     one = vector.extract(q, dynamic_position=[], static_position=[n])
@@ -331,10 +385,10 @@ class _AttentionCode:
             return result
 
         sums = carry(0, whole, 4, four, sums, self.elemental)
-        for d in range(whole, self.depth):
+        for d in range(whole, length):
             k = self._k_at(d)
             for r in range(WARP_ROWS):
-                at = [math_.value(self._row(r)), math_.value(d)]
+                at = [math_.value(self._row(r)), math_.value(columns.start + d)]
                 sums[r] = math.fma(memref.load(self.q_tile, at), k, sums[r])
         return sums
 
@@ -400,8 +454,8 @@ class _AttentionCode:
             step *= 2
         return largest, math.fma(total, scale, mine), scale
 
-    def _weighted(self, outputs: list[Any]) -> list[Any]:
-        """Adds p[r, j] · v[j, c] over the tile's keys."""
+    def _weighted(self, outputs: list[Any], columns: range) -> list[Any]:
+        """Adds p[r, j] · v[j, c] over the tile's keys, for some columns."""
         math_ = self.math
         kind = ir.VectorType.get([4], self.f32)
 
@@ -418,8 +472,8 @@ class _AttentionCode:
             ]
             for n in range(4):
                 line = math_.compute("add", j, n)
-                for c in range(self.columns):
-                    at = [math_.value(line), math_.value(self._column(c))]
+                for c in range(columns.start // WARP, -(-columns.stop // WARP)):
+                    at = [math_.value(line), math_.value(self._column(c, columns))]
                     v = memref.load(self.v_tile, at)
                     for r in range(WARP_ROWS):
                         p = vector.extract(
@@ -431,12 +485,12 @@ class _AttentionCode:
 
         return carry(0, KEYS, 4, four, outputs, self.elemental)
 
-    def _column(self, c: int) -> Any:
-        """A column of the lane; the last one stands for those beyond."""
-        at = self.math.compute("add", self.lane, c * WARP)
-        if (c + 1) * WARP <= self.width:
+    def _column(self, c: int, columns: range) -> Any:
+        """A column of the lane in the tile; the last one stands for those beyond."""
+        at = self.math.compute("add", self.lane, c * WARP - columns.start)
+        if (c + 1) * WARP <= columns.stop:
             return at
-        return self.math.compute("min", at, self.width - 1)
+        return self.math.compute("min", at, len(columns) - 1)
 
     def _finish(self, r: int, total: Any, values: list[Any]) -> None:
         """Divides, and stores the outputs of one row where it exists."""

@@ -94,6 +94,7 @@ FAMILIES: dict[str, tuple[Callable[..., Any], tuple[tuple[int, ...], ...]]] = {
     "product_rows": (product_then_rows, ((48, 64), (64, 96), (48, 96))),
     "attention": (attention, ((2, 2, 40, 32), (2, 2, 72, 32), (2, 2, 72, 32))),
     "scatter": (scattered, ((20000,), (700,), (700,))),
+    "wide_attention": (attention, ((1, 1, 20, 160), (1, 1, 40, 160), (1, 1, 40, 160))),
     "sort": (sorted_lines, ((16, 50),)),
     "long_sort": (sorted_lines, ((1, 5000),)),
 }

@@ -51,6 +51,8 @@ def heads(depth: int) -> list[Any]:
 LARGE: list[tuple[Callable[..., Any], list[Any]]] = [
     (attention, [array(np.float32, 1, 2, 33, 144)] * 3),
     (attention, heads(256)),
+    (attention, heads(510)),
+    (attention, heads(512)),
     (product, [array(np.float32, 2048, 512), array(np.float32, 512, 2048)]),
     (product, [array(np.float64, 2048, 512), array(np.float64, 512, 2048)]),
     (product, [array(np.float16, 2048, 511), array(np.float16, 511, 2047)]),
@@ -72,15 +74,17 @@ def test_large_tiles_assemble_without_spills(case: int) -> None:
     assert all(each.shared_bytes <= 48 << 10 for each in runner.assembled.values())
 
 
-@pytest.mark.parametrize("depth", [144, 160, 256])
-def test_attention_of_wide_rows(depth: int) -> None:
-    """Rows whose tiles do not fit shared memory are left to other kernels."""
-    arrays = heads(depth)
+@pytest.mark.parametrize(
+    ("depth", "width"), [(144, 144), (160, 160), (199, 130), (256, 40), (32, 512)]
+)
+def test_attention_of_wide_rows(depth: int, width: int) -> None:
+    """Rows that do not fit shared memory go through it in chunks."""
+    arrays = [*heads(depth)[:2], array(np.float32, 1, 2, 37, width)]
     with context(), ir.Location.unknown():
         program = program_of(attention, arrays)
         (want,) = evaluate(program.module, arrays)
         runner = GpuRunner("sm_80")
         (got,) = runner.compile_program(program).run_flat(arrays)
     assert_close(got, want, 64)
-    is_fused = any("attention" in symbol for symbol, _ in runner.launches)
-    assert is_fused == (depth == 144)
+    ((symbol, _),) = runner.launches
+    assert "attention" in symbol
