@@ -348,7 +348,7 @@ class RowCode:
         if not self.shape.more or len(ops) != 1 or len(following) != 1:
             return None
         rows = self.row.rows
-        return online_pair(*ops, *following, rows, self.elemental, self.lanes)
+        return online_pair(ops[0], following[0], rows, self.elemental, self.lanes)
 
     def _reduce_pair(
         self, outer: list[Index], pair: OnlinePair, row_ops: list[Any]
