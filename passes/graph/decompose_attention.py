@@ -17,7 +17,6 @@ from ix.dialects.ix.contraction import is_short_float
 from ix.dialects.ix.shapes import is_bool, tensor_type
 from ix.mlir import DYNAMIC, arith, ir
 from ix.passes.framework import apply_patterns, module_pass, pattern
-from ix.target import Target
 
 FUSED_TYPES = ("f32", "f16", "bf16")
 # A wider row of q or v does not leave the registers and caches room for scores.
@@ -50,13 +49,6 @@ def has_fused_kernel(op: ix.AttentionOp) -> bool:
         and 0 < depth <= WIDEST_ROW
         and 0 < width <= WIDEST_ROW
     )
-
-
-def is_for_gpu(module: Any) -> bool:
-    attributes = module.operation.attributes
-    if "ix.target" not in attributes:
-        return False
-    return Target.parse(ir.StringAttr(attributes["ix.target"]).value).kind == "cuda"
 
 
 def decomposed(op: ix.AttentionOp) -> ir.Value:
