@@ -18,15 +18,14 @@ Source: Dao et al., "FlashAttention", 2022, algorithm 1.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ix.mlir import arith, gpu, ir, math, memref, scf, vector
+from ix.mlir import arith, gpu, ir, math, memref, vector
 from ix.passes.cpu import vector_math
 from ix.passes.gpu.kernel import STATIC_SHARED, GpuCode, GpuFrame, build_kernel
 from ix.passes.gpu.reduce_threads import WARP, shuffle_xor
-from ix.passes.schedule.body import widen
+from ix.passes.gpu.row_copy import RowCopy
 from ix.passes.schedule.elemental import Lanes
 from ix.passes.schedule.index import Index
 from ix.passes.schedule.kernel import Kernel, carry
@@ -107,6 +106,7 @@ class _AttentionCode:
     def __init__(self, kernel: Kernel, op: Any, shape: _Shape, frame: GpuFrame) -> None:
         self.kernel, self.shape, self.frame = kernel, shape, frame
         self.elemental, self.math = frame.elemental, frame.math
+        self.rows = RowCopy(kernel, frame, THREADS)
         self.q, self.k, self.v, *masks = op.operation.operands
         self.mask = masks[0] if masks else None
         self.result = op.operation.results[0]
@@ -145,7 +145,7 @@ class _AttentionCode:
     def emit(self) -> None:
         """The loop over tiles of keys, then the division and the epilogue."""
         every = range(self.depth)
-        self._copy(
+        self.rows.copy(
             self.q, self.head, self.first, self.queries, ROWS, every, self._put_q
         )
         rows = range(WARP_ROWS)
@@ -179,128 +179,16 @@ class _AttentionCode:
     def _number(self, value: float) -> Any:
         return arith.constant(self.f32, value)
 
-    def _below(self, number: Any, limit: Any) -> Any:
-        return arith.cmpi(
-            arith.CmpIPredicate.ult, self.math.value(number), self.math.value(limit)
-        )
-
     def _row(self, r: int) -> Any:
         """A row of the warp, counted in the block."""
         first = self.math.compute("mul", self.warp, WARP_ROWS)
         return self.math.compute("add", first, r)
 
-    # Copies to shared memory.
-
-    def _copy(
-        self,
-        source: Any,
-        head: list[Index],
-        first: Any,
-        limit: Any,
-        lines: int,
-        columns: range,
-        put: Callable[[Any, Any, Any], None],
-    ) -> None:
-        """source[head, first + line, columns[c]] → put(line, c, vector).
-
-        Beyond the limit there are zeros. A warp copies 8 vectors of 4 lines: what
-        shared memory takes without conflicts.
-        """
-        row = self.kernel.shape(source)[-1]
-        width = 4 if isinstance(row, int) and row % 4 == 0 else 1
-        across = 8 if width == 4 else WARP
-        vectors = len(columns) // width
-        math_ = self.math
-        chunk = math_.compute("mod", self.frame.thread, across)
-        line = math_.compute("div", self.frame.thread, across)
-        step = THREADS // across
-        for number in range(-(-lines // step)):
-            row = math_.compute("add", line, number * step)
-            for group in range(-(-vectors // across)):
-                column = math_.compute("add", chunk, group * across)
-                condition = None
-                if (group + 1) * across > vectors:
-                    condition = self._below(column, vectors)
-                if lines % step:
-                    inside = self._below(row, lines)
-                    condition = (
-                        inside if condition is None else arith.andi(condition, inside)
-                    )
-                self._guarded(
-                    condition,
-                    lambda r=row, c=column: put(
-                        r,
-                        math_.compute("mul", c, width),
-                        self._read(
-                            source, head, first, limit, r, (columns.start, c), width
-                        ),
-                    ),
-                )
-
-    def _guarded(self, condition: Any, body: Callable[[], None]) -> None:
-        if condition is None:
-            body()
-            return
-        branch = scf.IfOp(condition)
-        with ir.InsertionPoint(branch.then_block), self.elemental.scope():
-            body()
-            scf.YieldOp([])
-
-    def _read(
-        self,
-        source: Any,
-        head: list[Index],
-        first: Any,
-        limit: Any,
-        line: Any,
-        vector_: tuple[int, Any],
-        width: int,
-    ) -> Any:
-        """A vector, or a scalar, of f32."""
-        math_ = self.math
-        at = math_.compute("add", first, line)
-        inside = self._below(at, limit)
-        last = math_.compute("max", math_.compute("sub", limit, 1), 0)
-        row = Index(math_.compute("min", at, last))
-        first_column, number = vector_
-        start = math_.compute("mul", number, width)
-        start = math_.compute("add", start, first_column)
-        lanes = Lanes(width, width)
-        where = [*head, row, Index(start, int(width > 1), width)]
-        with self.elemental.scope():
-            value = widen(self.elemental.value_at(source, where, lanes), width)
-        value = self._as_f32(value)
-        return arith.select(inside, value, widen(self._number(0.0), width))
-
-    def _as_f32(self, value: Any) -> Any:
-        kind: Any = self.f32
-        if isinstance(value.type, ir.VectorType):
-            kind = ir.VectorType.get(value.type.shape, self.f32)
-        return value if value.type == kind else arith.extf(kind, value)
-
     def _put_q(self, line: Any, column: Any, value: Any) -> None:
-        self._put_row(self.q_tile, line, column, value)
-
-    def _put_row(self, tile: Any, line: Any, column: Any, value: Any) -> None:
-        at = [self.math.value(line), self.math.value(column)]
-        if isinstance(value.type, ir.VectorType):
-            vector.store(value, tile, at, alignment=16)
-        else:
-            memref.store(value, tile, at)
+        self.rows.put(self.q_tile, line, column, value)
 
     def _put_k(self, line: Any, column: Any, value: Any) -> None:
-        """Across: a key's elements lie below each other."""
-        lanes = [value]
-        if isinstance(value.type, ir.VectorType):
-            lanes = [
-                vector.extract(value, dynamic_position=[], static_position=[n])
-                for n in range(4)
-            ]
-        for number, lane in enumerate(lanes):
-            row = self.math.compute("add", column, number)
-            memref.store(
-                lane, self.k_tile, [self.math.value(row), self.math.value(line)]
-            )
+        self.rows.put_across(self.k_tile, line, column, value)
 
     # One tile.
 
@@ -336,13 +224,13 @@ class _AttentionCode:
         return [*maxima, *sums, *outputs]
 
     def _copy_keys(self, key: Any, columns: range) -> None:
-        self._copy(self.k, self.group, key, self.keys, KEYS, columns, self._put_k)
+        self.rows.copy(self.k, self.group, key, self.keys, KEYS, columns, self._put_k)
 
     def _copy_values(self, key: Any, columns: range) -> None:
         def put(line: Any, column: Any, value: Any) -> None:
-            self._put_row(self.v_tile, line, column, value)
+            self.rows.put(self.v_tile, line, column, value)
 
-        self._copy(self.v, self.group, key, self.keys, KEYS, columns, put)
+        self.rows.copy(self.v, self.group, key, self.keys, KEYS, columns, put)
 
     def _scores_by_chunks(self, key: Any) -> list[Any]:
         """The scores of a tile of keys, a chunk of columns in shared memory at once."""
@@ -401,7 +289,7 @@ class _AttentionCode:
         math_ = self.math
         at = math_.compute("add", key, self.lane)
         row = math_.compute("add", self.first, self._row(r))
-        seen = self._below(at, self.keys)
+        seen = self.rows.below(at, self.keys)
         if self.causal:
             end = math_.compute("add", row, self.keys)
             early = arith.cmpi(
@@ -428,7 +316,7 @@ class _AttentionCode:
             value = self.elemental.value_at(self.mask, where, Lanes())
         if isinstance(value.type, ir.IntegerType):
             return score, arith.andi(seen, value)
-        return arith.addf(score, self._as_f32(value)), seen
+        return arith.addf(score, self.rows.as_f32(value)), seen
 
     def _weigh(
         self, r: int, score: Any, maximum: Any, total: Any
@@ -499,17 +387,17 @@ class _AttentionCode:
         zero = self._number(0.0)
         empty = arith.cmpf(arith.CmpFPredicate.OEQ, total, zero)
         divisor = arith.select(empty, self._number(1.0), total)
-        exists = self._below(row, self.queries)
+        exists = self.rows.below(row, self.queries)
         for c, value in enumerate(values):
             column = math_.compute("add", self.lane, c * WARP)
             condition = exists
             if (c + 1) * WARP > self.width:
-                condition = arith.andi(exists, self._below(column, self.width))
+                condition = arith.andi(exists, self.rows.below(column, self.width))
             value = arith.divf(value, divisor)
             element = self.result.type.element_type
             if element != self.f32:
                 value = arith.truncf(element, value)
-            self._guarded(
+            self.rows.guarded(
                 condition,
                 lambda v=value, col=column: finish_outputs(
                     self.frame,
