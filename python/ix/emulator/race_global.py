@@ -168,7 +168,7 @@ class GlobalRaces:
         """
         own, agent = agent_of(packed), agent_of(others)
         if not access.scope:
-            return (own != agent) | differing(at, values)
+            return np.asarray((own != agent) | differing(at, values))
         needed = needed_scope(own, agent, self.batch.cta_warps, self.clocks.peers)
         return np.asarray(needed > access.scope)
 
