@@ -216,9 +216,17 @@ def index_bits(kernel: Kernel, *counts: Size) -> int:
 
 
 def open_kernel(
-    kernel: Kernel, threads: int, scratch_bytes: int, bits: int
+    kernel: Kernel,
+    threads: int,
+    scratch_bytes: int,
+    bits: int,
+    few_blocks: bool = False,
 ) -> tuple[Any, Any, Any]:
-    """A module with an empty kernel: (module, gpu.module's block, gpu.func)."""
+    """A module with an empty kernel: (module, gpu.module's block, gpu.func).
+
+    Args:
+        few_blocks: A thread may take registers that leave room for few blocks.
+    """
     module = ir.Module.create(kernel.function.operation.location)
     module.operation.attributes["gpu.container_module"] = ir.UnitAttr.get()
     tensors = [*kernel.inputs, *kernel.outputs]
@@ -244,8 +252,8 @@ def open_kernel(
             kernel=True,
             known_block_size=[threads, 1, 1],
         )
-    if threads <= SMALL_BLOCK:
-        # One block at least: ptxas would rather spill than hold fewer small ones.
+    if few_blocks or threads <= SMALL_BLOCK:
+        # One block at least: ptxas would rather spill a little than hold fewer.
         i32 = ir.IntegerType.get_signless(32)
         one = ir.IntegerAttr.get(i32, 1)
         function.operation.attributes["nvvm.minctasm"] = one

@@ -41,7 +41,9 @@ def threads_of(kernel: Kernel, code: KernelCode) -> GpuCode:
     scratch += COUNTER_BYTES if padded else 0
     with kernel.location:
         bits = index_bits(kernel, code.items, scratch)
-        module, holder, function = open_kernel(kernel, threads, scratch, bits)
+        module, holder, function = open_kernel(
+            kernel, threads, scratch, bits, few_blocks=True
+        )
         (body,) = code.module.body.operations
         device = body.operation.clone(ip=ir.InsertionPoint.at_block_begin(holder))
         device.attributes["sym_name"] = ir.StringAttr.get("body")
