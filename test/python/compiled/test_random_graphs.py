@@ -115,7 +115,8 @@ def everything() -> Any:
         y = b.transpose(b.transpose(b.mul(y, 1.0), (0, 2, 1)), (0, 2, 1))
         y = b.concat([b.matmul(y, weight(6, 5)), b.matmul(y, weight(6, 3))], axis=2)
         y = b.true_divide(1.0, b.add(1.0, b.exp(b.neg(y))))
-        return module.finish([("y", y)])
+        total = b.sum(module.argument("z", (1 << 20,), "float32"))
+        return module.finish([("y", y), ("total", total)])
 
 
 @pytest.mark.parametrize("group", GROUPS)
