@@ -77,6 +77,34 @@ def sorted_lines(x: Any) -> Any:
     return np.sort(x, axis=-1)
 
 
+def convolution(x: Any, f: Any, b: Any) -> Any:
+    return np.maximum(built("conv", x, f, b, padding_low=1), 0.0)
+
+
+def pooling(x: Any) -> Any:
+    return built("max_pool", x, kernel=3, strides=2, padding_low=1)
+
+
+def resized(x: Any) -> Any:
+    return built("resize", x, new_shape=(1, 4, 40, 48), mode="linear")
+
+
+def embedding(table: Any, numbers: Any) -> Any:
+    return ix.nn.embedding(table, np.abs(numbers * 100).astype(np.int64)) + 1.0
+
+
+def joined(x: Any, y: Any) -> Any:
+    return np.concatenate([x[:, 8:], np.pad(y, ((0, 0), (4, 4)))], axis=1)
+
+
+def built(name: str, *arrays: Any, **attributes: Any) -> Any:
+    """An op that NumPy has no name for, in a function that is being traced."""
+    from ix.importer import builder
+    from ix.importer.trace.tracer import unwrapped, wrapped
+
+    return wrapped(getattr(builder, name)(*map(unwrapped, arrays), **attributes))
+
+
 # Name → the function, and its arguments' shapes.
 FAMILIES: dict[str, tuple[Callable[..., Any], tuple[tuple[int, ...], ...]]] = {
     "elementwise": (chain, ((256, 256), (256, 256))),
@@ -97,6 +125,11 @@ FAMILIES: dict[str, tuple[Callable[..., Any], tuple[tuple[int, ...], ...]]] = {
     "wide_attention": (attention, ((1, 1, 20, 160), (1, 1, 40, 160), (1, 1, 40, 160))),
     "sort": (sorted_lines, ((16, 50),)),
     "long_sort": (sorted_lines, ((1, 5000),)),
+    "convolution": (convolution, ((1, 16, 14, 14), (24, 16, 3, 3), (24,))),
+    "pooling": (pooling, ((1, 8, 28, 28),)),
+    "resize": (resized, ((1, 4, 20, 24),)),
+    "embedding": (embedding, ((400, 96), (50,))),
+    "joined": (joined, ((60, 72), (60, 40))),
 }
 
 
