@@ -80,12 +80,13 @@ def test_slice(known: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("target", ["sm_80", "sm_90a"])
 @pytest.mark.parametrize("part", range(PARTS))
 def test_passing(
-    known: dict[str, Any], monkeypatch: pytest.MonkeyPatch, part: int
+    known: dict[str, Any], monkeypatch: pytest.MonkeyPatch, part: int, target: str
 ) -> None:
     """In parts, so that several processes can share the work."""
-    runner_of("sm_90a" if part % 2 else "sm_80").install(monkeypatch)
+    runner_of(target).install(monkeypatch)
     listed = [name for name in LIST.read_text().split() if name in known]
     outcomes = [run_case(known[name], PROVIDER) for name in listed[part::PARTS]]
     assert [each for each in outcomes if each.kind != "pass"] == []
