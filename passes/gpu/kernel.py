@@ -292,16 +292,20 @@ def build_kernel(
     dynamic_shared_bytes: int = 0,
     flops: int = 0,
     in_place: bool = False,
+    few_blocks: bool = False,
 ) -> GpuCode:
     """Builds @kernel around what `emit` emits for one thread.
 
     Args:
         lanes: Elements of the vectors that a thread loads and stores.
         dynamic_shared_bytes: What `GpuFrame.dynamic_shared` may use.
+        few_blocks: See `open_kernel`.
     """
     with kernel.location:
         bits = index_bits(kernel, blocks)
-        module, body, function = open_kernel(kernel, threads, scratch_bytes, bits)
+        module, body, function = open_kernel(
+            kernel, threads, scratch_bytes, bits, few_blocks
+        )
         index = ir.IndexType.get()
         count = len(kernel.inputs) + len(kernel.outputs)
         with ir.InsertionPoint(function.add_entry_block()):

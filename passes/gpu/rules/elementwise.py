@@ -100,6 +100,8 @@ class _Elementwise:
             flops=elements * sum(arithmetic(op) for op in kernel.ops),
             # Each element is read before it is written, and read nowhere else.
             in_place=self.flat and len(kernel.outputs) == 1,
+            # What many narrow elements need may be more than full occupancy leaves.
+            few_blocks=width > 4,
         )
         return code if width == 1 or not frames[0].elemental.split else None
 
