@@ -19,8 +19,12 @@ from works import WORKS
 
 HERE = Path(__file__).parent
 BEGIN, END = "<!-- figures -->\n", "<!-- /figures -->\n"
-CORES = {("25", "17"): "Zen 4", ("26", "2"): "Zen 5"}
-"""AMD's cores by family and model. Source: Linux, arch/x86/kernel/cpu/amd.c."""
+CORES = {
+    ("25", "17"): "Zen 4",
+    ("26", "2"): "Zen 5",
+    ("6", "167"): "AVX-512, AMX; model 167 in a virtual machine's words",
+}
+"""Cores by family and model. Source: Linux, arch/x86/kernel/cpu/amd.c."""
 
 
 def figures(path: Path) -> dict[str, Any]:
@@ -36,21 +40,23 @@ def introduction(facts: dict[str, Any], rows: list[dict[str, Any]]) -> str:
     missed = sum(row["verdict"] != "met" for row in rows)
     repeated = {row["work"]: row["repeated_slices"] for row in rows}
     disturbed = {row["work"]: row["disturbed_slices"] for row in rows}
+    zen4 = figures(HERE / "results" / "cpu_zen4.json")["rows"]
+    zen4_met = sum(row["verdict"] == "met" for row in zen4)
     return (
         f"{name} ({core}), {facts['cores']} cores of a shared virtual machine, "
         f"2 threads, f32, {facts['date']}; medians of {rows[0]['rounds']} alternating\n"
         f"slices of {rows[0]['slice_s']} s, each library in a process of its own, "
         "every result checked against float64 in the same run\n"
         "(`benchmarks/cpu.py`, [all figures](benchmarks/results/cpu.json)). "
-        "Every row\nthat was timed is listed, lost ones too, a work that was timed "
-        "twice, twice (runs of one day, between which ix changed): "
+        "Every row\nthat was timed is listed, lost ones too: "
         f"{len(rows) - missed} of {len(rows)} met, {missed} missed.\n"
         f"{sum(repeated.values())} slices were timed again because other processes "
         f"used the processors meanwhile; {sum(disturbed.values())} stayed disturbed.\n"
-        "Trust the ratios, not the times. An earlier machine, with Zen 5 cores, before "
-        "workers kept off their caller's core:\n"
-        "[its figures](benchmarks/results/cpu_zen5.json). "
-        f"Not measured: {_unmeasured(rows)}Intel and Arm processors.\n"
+        "Trust the ratios, not the times. Other processors, each with ix as it was "
+        "then: Zen 4, without AMX\n"
+        f"([{zen4_met} of {len(zen4)} met](benchmarks/results/cpu_zen4.json)), "
+        "and Zen 5 ([its figures](benchmarks/results/cpu_zen5.json)). "
+        f"Not measured: {_unmeasured(rows)}Arm processors.\n"
     )
 
 

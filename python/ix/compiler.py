@@ -11,7 +11,9 @@ versions) and single kernels (keyed by their LLVM IR), never the weights.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from ix.passes.framework import Stage
 from ix.passes.gpu.compile_program import compile_gpu
 from ix.passes.pipeline import stages_of, stages_through
 from ix.passes.schedule.form_kernels import main_of, main_sizes
+from ix.passes.schedule.program import ConstantSource
 from ix.program_cache import load_program, program_digest, store_program
 from ix.runtime.arrays import aligned_copy
 from ix.runtime.cache import DiskCache, default_cache
@@ -242,23 +245,30 @@ def _names(main: Any, key: str, prefix: str, count: int) -> list[str]:
 def _constants(compiled: CompiledProgram, weights: Weights) -> list[np.ndarray]:
     """Evaluates, packs and aligns the constants; fills in the plan's entries."""
     folded = _fold(compiled.constants_module, weights)
-    arrays = []
-    entries = []
-    for source, entry in zip(compiled.constants, compiled.plan.constants, strict=True):
+
+    def found(source: ConstantSource) -> np.ndarray:
         array = source.data
         if array is None:
             array = folded.get(source.name)
-        if array is None:
-            array = weights.array(source.name)
+        return weights.array(source.name) if array is None else array
+
+    def placed(source: ConstantSource, array: np.ndarray) -> np.ndarray:
         if source.packing is not None:
-            array = source.packing.apply(array)
+            return aligned_copy(np.asarray(source.packing.apply(array)))
         array = np.asarray(array)
-        if source.packing is not None or not _is_mapped(array):
-            array = aligned_copy(array)
-        arrays.append(array)
-        entries.append(
-            Constant(entry.key, array.dtype.name, tuple(array.shape), source.name)
+        return array if _is_mapped(array) else aligned_copy(array)
+
+    # NumPy lets other threads run while it copies.
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
+        arrays = list(
+            pool.map(placed, compiled.constants, map(found, compiled.constants))
         )
+    entries = [
+        Constant(entry.key, array.dtype.name, tuple(array.shape), source.name)
+        for source, entry, array in zip(
+            compiled.constants, compiled.plan.constants, arrays, strict=True
+        )
+    ]
     compiled.plan = dataclasses.replace(compiled.plan, constants=tuple(entries))
     return arrays
 
