@@ -36,6 +36,8 @@ from ix.passes.schedule.microkernel.convolution_source import (
     emit_pack_source,
     outer_block,
     panel_at,
+    source_offset,
+    tap_offset,
 )
 from ix.passes.schedule.microkernel.register_tile import (
     emit_register_tile,
@@ -171,7 +173,7 @@ class _Kernel:
         features = [(b.add(panel.column, j), lanes) for j, lanes in panel.live]
         initial = self.initial(block.n, positions, features)
         emit = self.depthwise_tile if plan.depthwise else self.dense_tile
-        acc = emit(panel, self.source(row, column), offsets, initial)
+        acc = emit(panel, source_offset(b, plan, row, column), offsets, initial)
         for position, values in zip(positions, acc, strict=True):
             for (o, lanes), value in zip(features, values, strict=True):
                 self.finish(block.n, position, o, lanes, value)
@@ -195,28 +197,9 @@ class _Kernel:
             for row in given
         ]
 
-    def source(self, row: Index, column: Index) -> Index:
-        """Where the scratch has the first tap of an output position, channel 0."""
-        b, plan = self.b, self.plan
-        _, height, width = plan.axes
-        return b.add(
-            b.mul(row, height.local_stride * plan.row_elements),
-            b.mul(column, width.local_stride * plan.block_channels),
-        )
-
-    def offset(self, y: int, x: int) -> int:
-        """From the source of a tile's first position to that of another."""
-        plan = self.plan
-        _, height, width = plan.axes
-        return (
-            y * height.local_stride * plan.row_elements
-            + x * width.local_stride * plan.block_channels
-        )
-
     def tap(self, source: Index, kd: Index, kh: Index) -> Index:
-        b, plan = self.b, self.plan
-        row = b.mul(kh, plan.axes[1].dilation * plan.row_elements)
-        return b.add(b.add(source, b.mul(kd, plan.plane_elements)), row)
+        b = self.b
+        return b.add(source, tap_offset(b, self.plan, kd, kh))
 
     def dense_tile(
         self,
@@ -243,7 +226,9 @@ class _Kernel:
 
         def left(r: int, kd: Index, kh: Index, *inner: Index) -> ir.Value:
             at = b.add(self.tap(source, kd, kh), source_row(inner))
-            return b.load_scalar(self.scratch, b.add(at, self.offset(*offsets[r])))
+            return b.load_scalar(
+                self.scratch, b.add(at, source_offset(b, plan, *offsets[r]))
+            )
 
         def right(kd: Index, kh: Index, *rest: Index) -> Vector:
             *inner, v = rest
@@ -289,7 +274,7 @@ class _Kernel:
             result = []
             for r, offset in enumerate(offsets):
                 for v, weight in enumerate(weights):
-                    x = b.add(at, self.offset(*offset) + v * b.lanes)
+                    x = b.add(at, source_offset(b, plan, *offset) + v * b.lanes)
                     value = flat[r * vectors + v]
                     x = b.load(self.scratch, x)
                     result.append(b.multiply_add(x, weight, value))

@@ -28,6 +28,8 @@ __all__ = [
     "emit_pack_source",
     "outer_block",
     "panel_at",
+    "source_offset",
+    "tap_offset",
 ]
 
 ReadInput = Callable[[Index, tuple[Index, ...], Index, Lanes], Vector]
@@ -64,6 +66,23 @@ def block_extent(
     if width.output % columns:
         columns = b.min(b.sub(width.output, block.column), columns)
     return rows, columns
+
+
+def source_offset(
+    b: Builder, plan: ConvolutionPlan, row: Index, column: Index
+) -> Index:
+    """From the scratch of a block's first position to that of another."""
+    _, height, width = plan.axes
+    return b.add(
+        b.mul(row, height.local_stride * plan.row_elements),
+        b.mul(column, width.local_stride * plan.block_channels),
+    )
+
+
+def tap_offset(b: Builder, plan: ConvolutionPlan, kd: Index, kh: Index) -> Index:
+    """From the scratch of a position's first tap to the first of a row of taps."""
+    row = b.mul(kh, plan.axes[1].dilation * plan.row_elements)
+    return b.add(b.mul(kd, plan.plane_elements), row)
 
 
 @dataclass(frozen=True)

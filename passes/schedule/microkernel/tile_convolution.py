@@ -44,6 +44,8 @@ from ix.passes.schedule.microkernel.convolution_source import (
     emit_pack_source,
     outer_block,
     panel_at,
+    source_offset,
+    tap_offset,
 )
 from ix.passes.schedule.microkernel.register_tile import TileShape
 from ix.passes.schedule.microkernel.tile_product import (
@@ -270,12 +272,7 @@ class _Kernel:
 
     def offset(self, row: Index, column: Index) -> Index:
         """Where the source has the first tap of a position, channel 0."""
-        b, blocks = self.b, self.blocks
-        _, height, width = blocks.axes
-        return b.add(
-            b.mul(row, height.local_stride * blocks.row_elements),
-            b.mul(column, width.local_stride * blocks.block_channels),
-        )
+        return source_offset(self.b, self.blocks, row, column)
 
     def positions(self, block: Block, panel: Panel) -> None:
         """Computes a block's positions for one panel."""
@@ -299,17 +296,11 @@ class _Kernel:
     def runs(self, body: Callable[[Index, Index], None]) -> None:
         """Runs body(offset in the source, first step) for each run of elements."""
         b, plan = self.b, self.plan
-        _, height, width = self.blocks.axes
+        step = self.blocks.axes[2].dilation * self.blocks.block_channels
         depths, heights, widths = plan.taps
 
         def run(kd: Index, kh: Index, kw: Index) -> None:
-            offset = b.mul(kd, self.blocks.plane_elements)
-            offset = b.add(
-                offset, b.mul(kh, height.dilation * self.blocks.row_elements)
-            )
-            offset = b.add(
-                offset, b.mul(kw, width.dilation * self.blocks.block_channels)
-            )
+            offset = b.add(tap_offset(b, self.blocks, kd, kh), b.mul(kw, step))
             number = b.add(b.mul(b.add(b.mul(kd, heights), kh), widths), kw)
             body(offset, b.mul(number, plan.run_steps))
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import ix
+from ix.target import Target, host_missing
 
 RNG = np.random.default_rng()
 DTYPES = {"i8": np.int8, "ui8": np.uint8}
@@ -38,12 +39,12 @@ def product(
 
 
 def compiled(text: str, folder: Path, target: str = "cpu") -> Any:
+    missing = host_missing(Target.parse(target))
+    if missing:
+        pytest.skip(f"this processor lacks {', '.join(missing)}")
     path = folder / "product.mlir"
     path.write_text(text)
-    try:
-        return ix.compile(str(path), target=target)
-    except ix.RuntimeFailure as error:
-        pytest.skip(str(error))
+    return ix.compile(str(path), target=target)
 
 
 def data(shape: tuple[int, ...], kind: str) -> np.ndarray:
