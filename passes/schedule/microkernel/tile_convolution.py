@@ -203,6 +203,18 @@ def emit_tile_convolution(
     kernel.product.tiles.release()
 
 
+@dataclass(frozen=True)
+class _Tiles:
+    """One or two tiles of positions: `first` is the number of the first, `height` how
+    many they are, `extent` the rows and columns of the block."""
+
+    block: Block
+    panel: Panel
+    extent: tuple[Index, Index]
+    first: Index
+    height: int
+
+
 class _Kernel:
     """The callbacks of `emit_tile_convolution`, and what they emit together."""
 
@@ -286,7 +298,7 @@ class _Kernel:
         whole = b.mul(b.floordiv(tiles, 2), 2)
 
         def some(tile: Index, height: int) -> None:
-            self.tile(block, panel, (rows, columns), tile, height)
+            self.compute(_Tiles(block, panel, (rows, columns), tile, height))
 
         b.loop(0, whole, 2, lambda tile: some(tile, 2))
         b.when(b.less(whole, tiles), lambda: some(whole, 1))
@@ -316,25 +328,20 @@ class _Kernel:
             ),
         )
 
-    def tile(
-        self,
-        block: Block,
-        panel: Panel,
-        extent: tuple[Index, Index],
-        tile: Index,
-        height: int,
-    ) -> None:
+    def compute(self, tiles: _Tiles) -> None:
         """Computes one or two tiles of positions."""
         b, plan, product = self.b, self.plan, self.product
+        panel = tiles.panel
         base = product.tiles.base(self.parts)
         left = []
-        for t in range(height):
+        for t in range(tiles.height):
+            tile = b.add(tiles.first, t)
             if plan.row_tiles:
-                at = self.offset(*self.place(b.add(tile, t), 0))
+                at = self.offset(*self.place(tile, 0))
             else:
-                at = self.offset(0, b.mul(b.add(tile, t), TILE_ROWS))
+                at = self.offset(0, b.mul(tile, TILE_ROWS))
             left.append(b.add(base, b.mul(b.add(at, panel.channel), 2)))
-        product.clear(height)
+        product.clear(tiles.height)
 
         def run(offset: Index, first: Index) -> None:
             right = product.right(panel.index, first)
@@ -353,29 +360,22 @@ class _Kernel:
             b.loop(0, plan.run_steps, 1, step)
 
         self.runs(run)
-        product.store(height, product.tiles.base(self.sums))
-        self.finish_tile(block, panel, extent, tile, height)
+        product.store(tiles.height, product.tiles.base(self.sums))
+        self.finish_tiles(tiles)
 
-    def finish_tile(
-        self,
-        block: Block,
-        panel: Panel,
-        extent: tuple[Index, Index],
-        tile: Index,
-        height: int,
-    ) -> None:
+    def finish_tiles(self, tiles: _Tiles) -> None:
         """Finishes the sums of those positions that there are."""
-        b = self.b
+        b, block, panel = self.b, tiles.block, tiles.panel
 
         def place(r: Index) -> tuple[Index, Index]:
             t, inside = b.floordiv(r, TILE_ROWS), b.mod(r, TILE_ROWS)
-            return self.place(b.add(tile, t), inside)
+            return self.place(b.add(tiles.first, t), inside)
 
         def exists(r: Index) -> ir.Value:
             below = arith.CmpIPredicate.ult
             inside = [
                 arith.cmpi(below, b.index(at), b.index(size))
-                for at, size in zip(place(r), extent, strict=True)
+                for at, size in zip(place(r), tiles.extent, strict=True)
             ]
             return arith.andi(*inside)
 
@@ -396,10 +396,10 @@ class _Kernel:
                 self.finish(block.n, spatial, feature, lanes, read(r, v))
 
         def each(body: Callable[[Index], None]) -> None:
-            rows = height * TILE_ROWS
+            rows = tiles.height * TILE_ROWS
             b.loop(0, rows, 1, lambda r: b.when(exists(r), lambda: body(r)))
 
-        any_nan = self.product.any_nan(height * TILE_ROWS, read, exists)
+        any_nan = self.product.any_nan(tiles.height * TILE_ROWS, read, exists)
         b.when(any_nan, lambda: each(again))
         each(store)
 
