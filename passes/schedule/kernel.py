@@ -117,10 +117,6 @@ class Kernel:
         """Whether every launch reads a constant as input `number`."""
         return self.constants[number]
 
-    def is_output(self, value: Any) -> bool:
-        """Whether the kernel returns `value`."""
-        return value in self.outputs
-
     def producer(self, value: Any) -> Any | None:
         """The op inside the kernel that computes `value`, or None."""
         return defining_op(value)

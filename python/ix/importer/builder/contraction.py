@@ -27,7 +27,7 @@ from ix.importer.builder.values import (
     rank,
     shape,
 )
-from ix.importer.promotion import BOOL, INT32, element_type
+from ix.importer.promotion import BOOL, element_type
 
 __all__ = [
     "dot",
@@ -238,8 +238,3 @@ def gemm(
     if c is None or beta == 0.0:
         return product
     return e.add(product, c if beta == 1.0 else e.mul(c, beta))
-
-
-def int_matmul(a: Any, b: Any) -> Any:
-    """The product of int8 and uint8 matrices, in int32."""
-    return matmul(a, b, out_dtype=INT32)
