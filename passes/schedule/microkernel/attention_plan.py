@@ -30,6 +30,8 @@ SCORES_SHARE = 0.6
 # From here on so many rows read V that it is copied first, where there is room: vectors
 # of a copy lie within cache lines, and one after the other.
 COPY_ROWS = 256
+# Time to transpose an element of K or to copy one of V.
+COPY_NS = 0.5
 # Up to here dot products with K as it lies beat a transposition of K.
 DOT_ROWS = 4
 
@@ -122,6 +124,16 @@ class AttentionPlan:
         """Bytes of the scratch that each thread needs."""
         shapes = self.buffers().values()
         return sum(aligned_bytes(shape, self.element_bits) for shape in shapes)
+
+    @property
+    def setup_ns(self) -> float:
+        """A guess of the time to transpose K, and to copy V, for a head.
+
+        0 where that is done again for each block of rows.
+        """
+        if self.dots or self.online:
+            return 0
+        return self.block_keys * (self.d + self.copies * self.e) * COPY_NS
 
 
 def plan_attention(

@@ -110,6 +110,12 @@ class LoopBuilder:
             return bool(x < y)
         return arith.cmpi(arith.CmpIPredicate.slt, self.index(x), self.index(y))
 
+    def choose(self, condition: bool | ir.Value, x: Index, y: Index) -> Index:
+        """x where the condition holds, else y."""
+        if isinstance(condition, bool):
+            return x if condition else y
+        return arith.select(condition, self.index(x), self.index(y))
+
     def loop(
         self,
         low: Index,

@@ -341,6 +341,7 @@ class _Kernel:
             else:
                 at = self.offset(0, b.mul(tile, TILE_ROWS))
             left.append(b.add(base, b.mul(b.add(at, panel.channel), 2)))
+        sums = product.tiles.base(self.sums)
         product.clear(tiles.height)
 
         def run(offset: Index, first: Index) -> None:
@@ -351,6 +352,7 @@ class _Kernel:
                 product.multiply(
                     [b.add(x, b.mul(c, 2 * TILE_DEPTH)) for x in starts],
                     b.add(right, b.mul(c, product.step_bytes)),
+                    sums,
                     part_bytes=2 * plan.part_elements,
                     row_bytes=2
                     * self.blocks.axes[2].local_stride
@@ -360,7 +362,7 @@ class _Kernel:
             b.loop(0, plan.run_steps, 1, step)
 
         self.runs(run)
-        product.store(tiles.height, product.tiles.base(self.sums))
+        product.store(tiles.height, sums)
         self.finish_tiles(tiles)
 
     def finish_tiles(self, tiles: _Tiles) -> None:

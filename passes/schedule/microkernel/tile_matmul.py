@@ -10,6 +10,9 @@ B is split into bfloat16 parts and packed at compile time, A into scratch:
             acc += Σ over p + q ≤ 2 of Ap · Bq      # four tiles of 16 x 16
       finish(acc)
 
+`finish` works on vectors while the tiles multiply: the rows of one panel are finished
+between the products of the next 32 rows.
+
 A work item is one panel of one block of rows. A range of them splits each block once:
 ranges are made long for it.
 """
@@ -17,7 +20,7 @@ ranges are made long for it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ix.mlir import ir, memref, vector
 from ix.passes.schedule.microkernel.amx import TILE_BYTES, TILE_DEPTH, TILE_ROWS
@@ -32,6 +35,7 @@ from ix.passes.schedule.microkernel.tile_product import (
     PANEL_COLUMNS,
     PARTS,
     TileProduct,
+    part_products,
     read_chunk,
 )
 from ix.runtime.sizes import Size, combine
@@ -108,10 +112,13 @@ class TileMatmulPlan:
 
     @property
     def sums_shape(self) -> tuple[int, ...]:
-        """The scratch of the sums: panel, row, column."""
+        """The scratch of the sums: panel, row, column.
+
+        Where k is not cut: what is computed, what is finished meanwhile.
+        """
         if self.is_cut:
             return (min(CUT_PANELS, self.panels), self.block_rows, PANEL_COLUMNS)
-        return (1, PAIR_ROWS, PANEL_COLUMNS)
+        return (2, PAIR_ROWS, PANEL_COLUMNS)
 
     @property
     def split_bytes(self) -> int:
@@ -175,6 +182,30 @@ def emit_tile_matmul(
     kernel.product.tiles.release()
 
 
+@dataclass(frozen=True)
+class _Strip:
+    """A block of rows along a cut of k: rows `row` … `end`, panels from `first` on,
+    `count` tiles along k from `chunk` on."""
+
+    row: Index
+    end: Index
+    first: Index
+    chunk: Index
+    count: Index
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Sums in the scratch: `rows` rows of a panel from row `first` of C on, which lie
+    at [where, below] of the scratch."""
+
+    panel: Index
+    first: Index
+    rows: Index
+    where: Index
+    below: Index
+
+
 class _Kernel:
     """The callbacks of `emit_tile_matmul`, and what they emit together."""
 
@@ -190,7 +221,7 @@ class _Kernel:
     ) -> None:
         self.b, self.plan = b, plan
         self.product = TileProduct(b, plan.parts_a, plan.parts_b, packed_b)
-        self.read_a, self.read_row, self.finish = read_a, read_row, finish
+        self.read_a, self.read_row, self.finish_vector = read_a, read_row, finish
         self.m = b.size(plan.m)
         bfloat16 = ir.BF16Type.get()
         split = ir.MemRefType.get(list(plan.split_shape), bfloat16)
@@ -219,14 +250,17 @@ class _Kernel:
         def cut(chunk: Index) -> None:
             count = b.min(plan.cut, b.sub(plan.chunks, chunk))
             self.split(row, end, chunk, count)
-            b.loop(
-                first,
-                last,
-                1,
-                lambda p: self.panel(p, b.sub(p, first), row, end, chunk, count),
-            )
+            strip = _Strip(row, end, first, chunk, count)
+            b.loop(first, last, 1, lambda panel: self.panel(strip, panel))
 
         b.loop(0, plan.chunks, plan.cut, cut)
+        strip = _Strip(row, end, first, 0, 0)
+        count = b.mul(b.sub(last, first), self.pairs(strip))
+
+        def finish() -> None:
+            self.finish(self.pair(strip, b.sub(count, 1)))
+
+        b.when(b.less(0, count), finish)
 
     # A's parts.
 
@@ -264,44 +298,78 @@ class _Kernel:
 
     # Products.
 
-    def panel(
-        self,
-        panel: Index,
-        number: Index,
-        row: Index,
-        end: Index,
-        chunk: Index,
-        count: Index,
-    ) -> None:
+    def pairs(self, strip: _Strip) -> Index:
+        """How many times there are 32 rows, or begin more than 16."""
+        rows = self.b.sub(strip.end, strip.row)
+        return self.b.floordiv(self.b.ceildiv(rows, TILE_ROWS), 2)
+
+    def pair(self, strip: _Strip, number: Index) -> _Sums:
+        """The sums of 32 rows: those of all panels are numbered one after the other."""
+        b, pairs = self.b, self.pairs(strip)
+        panel = b.add(strip.first, b.floordiv(number, pairs))
+        return self.sums_of(strip, panel, b.mul(b.mod(number, pairs), 2), 2, number)
+
+    def sums_of(
+        self, strip: _Strip, panel: Index, tile: Index, height: int, number: Index
+    ) -> _Sums:
+        """The sums of one or two tiles of rows in a panel; tile: of the block."""
+        b, plan = self.b, self.plan
+        below = b.mul(tile, TILE_ROWS)
+        first = b.add(strip.row, below)
+        rows = b.min(height * TILE_ROWS, b.sub(strip.end, first))
+        if plan.is_cut:
+            return _Sums(panel, first, rows, b.sub(panel, strip.first), below)
+        return _Sums(panel, first, rows, b.mod(number, 2), 0)
+
+    def panel(self, strip: _Strip, panel: Index) -> None:
         """Adds one cut's products to a block's sums in one panel."""
-        b = self.b
-        tiles = b.ceildiv(b.sub(end, row), TILE_ROWS)
-        pairs = b.floordiv(tiles, 2)
+        b, plan = self.b, self.plan
+        tiles = b.ceildiv(b.sub(strip.end, strip.row), TILE_ROWS)
+        pairs = self.pairs(strip)
+        before = b.mul(b.sub(panel, strip.first), pairs)
+        is_last = b.less(plan.chunks - 1, b.add(strip.chunk, strip.count))
 
-        def rows(tile: Index, height: int) -> None:
-            self.rows(panel, number, row, end, tile, height, chunk, count)
+        def two(tile: Index) -> None:
+            number = b.add(before, b.floordiv(tile, 2))
+            waiting = self.pair(strip, b.max(b.sub(number, 1), 0))
+            rows = b.choose(is_last, b.choose(b.less(0, number), waiting.rows, 0), 0)
+            waiting = replace(waiting, rows=rows)
+            sums = self.sums_of(strip, panel, tile, 2, number)
+            self.multiply(strip, tile, 2, sums, waiting)
+            b.when(is_last, lambda: self.check(sums))
 
-        b.loop(0, b.mul(pairs, 2), 2, lambda tile: rows(tile, 2))
-        b.when(b.less(b.mul(pairs, 2), tiles), lambda: rows(b.mul(pairs, 2), 1))
+        def one(tile: Index) -> None:
+            sums = self.sums_of(strip, panel, tile, 1, b.add(before, pairs))
+            self.multiply(strip, tile, 1, sums, None)
 
-    def rows(
+            def finish() -> None:
+                self.check(sums)
+                self.finish(sums)
+
+            b.when(is_last, finish)
+
+        whole = b.mul(pairs, 2)
+        b.loop(0, whole, 2, two)
+        b.when(b.less(whole, tiles), lambda: one(whole))
+
+    def multiply(
         self,
-        panel: Index,
-        number: Index,
-        row: Index,
-        end: Index,
+        strip: _Strip,
         tile: Index,
         height: int,
-        chunk: Index,
-        count: Index,
+        sums: _Sums,
+        waiting: _Sums | None,
     ) -> None:
-        """Adds one cut's products to the sums of one or two tiles of rows."""
+        """Adds one cut's products to the sums of one or two tiles of rows.
+
+        Args:
+            waiting: Sums to finish meanwhile, as far as that takes no longer.
+        """
         b, plan, product = self.b, self.plan, self.product
-        first = b.mul(tile, TILE_ROWS) if plan.is_cut else 0
-        sums = self._sums_at(number, first)
+        into = self.address(sums)
         b.when(
-            b.less(0, chunk),
-            lambda: product.load(height, sums),
+            b.less(0, strip.chunk),
+            lambda: product.load(height, into),
             lambda: product.clear(height),
         )
         chunk_bytes = plan.parts_a * TILE_BYTES
@@ -310,72 +378,75 @@ class _Kernel:
             b.add(base, b.mul(b.add(tile, t), plan.cut * chunk_bytes))
             for t in range(height)
         ]
-        right = product.right(panel, chunk)
+        right = product.right(sums.panel, strip.chunk)
+        rows_of_step = len(part_products(plan.parts_a, plan.parts_b))
+        finish_row = None if waiting is None else self.row_finisher(waiting)
 
         def step(c: Index) -> None:
+            def between(number: int) -> None:
+                if waiting is None or finish_row is None:
+                    return
+                r = b.add(b.mul(c, rows_of_step), number)
+                b.when(b.less(r, waiting.rows), lambda: finish_row(r))
+
             product.multiply(
                 [b.add(x, b.mul(c, chunk_bytes)) for x in left],
                 b.add(right, b.mul(c, product.step_bytes)),
+                into,
                 part_bytes=TILE_BYTES,
                 row_bytes=TILE_BYTES // TILE_ROWS,
+                between=between,
             )
 
-        b.loop(0, count, 1, step)
-        product.store(height, sums)
+        b.loop(0, strip.count, 1, step)
+        product.store(height, into)
+        finished = b.mul(strip.count, rows_of_step)
+        all_finished = isinstance(finished, int) and finished >= PAIR_ROWS
+        if waiting is not None and not all_finished:
+            self.finish(waiting, finished)
 
-        def finish() -> None:
-            i = b.add(row, b.mul(tile, TILE_ROWS))
-            self.finish_rows(panel, number, i, end, first, height)
-
-        more = b.less(b.add(chunk, count), plan.chunks)
-        b.when(more, lambda: None, finish)
-
-    def _sums_at(self, number: Index, first: Index) -> Index:
-        """The address of the sums of a panel, from row `first` on."""
-        b, plan = self.b, self.plan
-        base = self.product.tiles.base(self.sums)
-        if not plan.is_cut:
-            return base
-        place = b.add(b.mul(number, plan.block_rows), first)
-        return b.add(base, b.mul(place, PANEL_COLUMNS * 4))
+    def address(self, sums: _Sums) -> Index:
+        b = self.b
+        place = b.add(b.mul(sums.where, self.plan.sums_shape[1]), sums.below)
+        return b.add(
+            self.product.tiles.base(self.sums), b.mul(place, PANEL_COLUMNS * 4)
+        )
 
     # Results.
 
-    def finish_rows(
-        self,
-        panel: Index,
-        number: Index,
-        i: Index,
-        end: Index,
-        first: Index,
-        height: int,
-    ) -> None:
-        """Finishes the sums of one or two tiles of rows, at `first` in `sums`."""
+    def read(self, sums: _Sums, r: Index, v: int) -> Vector:
+        b = self.b
+        return b.load(self.sums, sums.where, b.add(sums.below, r), v * b.lanes)
+
+    def check(self, sums: _Sums) -> None:
+        """Computes sums once more that tiles get wrong."""
+        b = self.b
+
+        def row(r: Index) -> None:
+            for v in range(2):
+                value = self.with_fma(sums.panel, v, b.add(sums.first, r))
+                at = (sums.where, b.add(sums.below, r), v * b.lanes)
+                b.store(value, self.sums, *at)
+
+        any_nan = self.product.any_nan(sums.rows, lambda r, v: self.read(sums, r, v))
+        b.when(any_nan, lambda: b.loop(0, sums.rows, 1, row))
+
+    def row_finisher(self, sums: _Sums) -> Callable[[Index], None]:
+        """What finishes a row, by its number."""
         b, plan = self.b, self.plan
-        where = number if plan.is_cut else 0
-        live = live_lanes(
-            b, plan.n, b.mul(panel, PANEL_COLUMNS), TileShape(TILE_ROWS, 2)
-        )
-        rows = b.min(height * TILE_ROWS, b.sub(end, i))
+        column = b.mul(sums.panel, PANEL_COLUMNS)
+        live = live_lanes(b, plan.n, column, TileShape(TILE_ROWS, 2))
 
-        def read(r: Index, v: int) -> Vector:
-            return b.load(self.sums, where, b.add(first, r), v * b.lanes)
-
-        def again() -> None:
-            def row(r: Index) -> None:
-                for v in range(2):
-                    value = self.with_fma(panel, v, b.add(i, r))
-                    b.store(value, self.sums, where, b.add(first, r), v * b.lanes)
-
-            b.loop(0, rows, 1, row)
-
-        b.when(self.product.any_nan(rows, read), again)
-
-        def each(r: Index) -> None:
+        def finish(r: Index) -> None:
             for v, (j, lanes) in enumerate(live):
-                self.finish(b.add(i, r), j, lanes, read(r, v))
+                value = self.read(sums, r, v)
+                self.finish_vector(b.add(sums.first, r), j, lanes, value)
 
-        b.loop(0, rows, 1, each)
+        return finish
+
+    def finish(self, sums: _Sums, start: Index = 0) -> None:
+        """Finishes rows, from row `start` of them on."""
+        self.b.loop(start, sums.rows, 1, self.row_finisher(sums))
 
     def with_fma(self, panel: Index, half: int, i: Index) -> Vector:
         """Half a row of a panel as any processor computes it, slowly."""

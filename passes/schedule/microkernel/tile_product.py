@@ -49,6 +49,9 @@ PAIR_ROWS = 2 * TILE_ROWS
 
 SUM_ROW_BYTES = PANEL_COLUMNS * 4
 
+MOST_QUIET = 2
+"""Steps of so few products are over within a microsecond, without any store."""
+
 
 def part_products(parts_a: int, parts_b: int) -> list[tuple[int, int]]:
     """The parts of A and B to multiply, in an order in which neighbours share one."""
@@ -143,15 +146,30 @@ class TileProduct:
                 action(2 * t + h, self.b.add(sums, offset), SUM_ROW_BYTES)
 
     def multiply(
-        self, left: list[Index], right: Index, *, part_bytes: int, row_bytes: int
+        self,
+        left: list[Index],
+        right: Index,
+        sums: Index,
+        *,
+        part_bytes: int,
+        row_bytes: int,
+        between: Callable[[int], None] = lambda n: None,
     ) -> None:
         """Adds the products of one step.
+
+        A tile store that follows a microsecond without one takes a quarter of a
+        microsecond on Sapphire Rapids (32 rows by 8 steps: 1.35 us, and 1.09 us with a
+        store in each step). So each step makes one, to where the sums go in the end.
 
         Args:
             left: The address of the first part of each tile of rows.
             right: The address of the step in B.
+            sums: Where `store` puts the sums; holds nothing that is needed.
             part_bytes: From one part of A to the next.
             row_bytes: From one row of A to the next.
+            between: between(n) emits other work behind product n of
+                `part_products`: vectors are idle while tiles multiply, but only work
+                that lies close is found in time.
         """
         b, tiles = self.b, self.tiles
         loaded: dict[int, int] = {}
@@ -161,14 +179,17 @@ class TileProduct:
                 tiles.load(tile, address, stride)
                 loaded[tile] = part
 
-        for p, q in part_products(self.parts_a, self.parts_b):
+        products = part_products(self.parts_a, self.parts_b)
+        for number, (p, q) in enumerate(products):
             for t, address in enumerate(left):
                 need(4 + t, p, b.add(address, p * part_bytes), row_bytes)
-            for h in range(2):
-                need(6 + h, q, b.add(right, (2 * q + h) * TILE_BYTES), TILE_ROWS * 4)
-            for t in range(len(left)):
                 for h in range(2):
+                    panel = b.add(right, (2 * q + h) * TILE_BYTES)
+                    need(6 + h, q, panel, TILE_ROWS * 4)
                     tiles.multiply_add(2 * t + h, 4 + t, 6 + h)
+            between(number)
+        if len(products) > MOST_QUIET:
+            tiles.store(7, sums, 0)
 
     # What tiles get wrong.
 

@@ -75,6 +75,7 @@ class _Rule:
             scratch_bytes=plan.scratch_bytes,
             level=0,
             flops=flops,
+            setup_ns=plan.setup_ns,
         )
 
     def _emit(self, frame: Frame) -> None:
