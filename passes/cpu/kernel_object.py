@@ -105,7 +105,7 @@ def _launcher(code: KernelCode, pointers: int, sizes: int) -> str:
         least = f"""  %threads = call i64 @ix_pool_threads(ptr %pool)
   %worth = udiv i64 {items}, {max(1, round(CHUNK_NS / item_ns))}
   %busy = call i64 @llvm.umin.i64(i64 %threads, i64 %worth)
-  %least = call i64 @llvm.umax.i64(i64 %busy, i64 2)
+  %least = call i64 @llvm.umax.i64(i64 %busy, i64 1)
   %uneven = urem i64 %split, %threads"""
     return f"""
 declare void @ix_pool_run(ptr, ptr, ptr, i64)

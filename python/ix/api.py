@@ -315,9 +315,12 @@ class Compiled:
             names: Its keyword arguments, in the order of the call.
             count: How many positional arguments stand before them.
         """
-        run, single, nested = self.executable.run_flat, self._single, self._nested
+        run: Callable[[Sequence[Any]], list[Any]] = self.executable.run_flat
+        single, nested = self._single, self._nested
         torch = _torch_of(call.leaves)
         if torch is None and not names:
+            if all(type(leaf) is np.ndarray for leaf in call.leaves):
+                run = self.executable.array_call() or run
             if single:
                 return lambda flat: run(flat)[0]
             return lambda flat: nested(run(flat), None)

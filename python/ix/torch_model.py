@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,10 @@ from torch.utils import _pytree as pytree
 
 from ix.errors import InputError
 from ix.importer.torch_export.exported import Exported, Result
-from ix.runtime.arrays import as_numpy
+from ix.runtime.arrays import as_numpy, dtype_of
 from ix.runtime.cpu_executable import CpuExecutable
-from ix.runtime.executable import Executable
+from ix.runtime.executable import Executable, output_maker
+from ix.runtime.plan import Tensor
 
 __all__ = ["TorchModel", "leaf_of", "tensor_of"]
 
@@ -26,10 +27,15 @@ def tensor_of(array: Any) -> torch.Tensor:
     """
     if isinstance(array, torch.Tensor):
         return array
-    if array.dtype.kind != "V" and array.dtype.isbuiltin == 1:
+    if is_of_numpy(array.dtype):
         return torch.from_numpy(array)
     bits = array.view(np.int16 if array.dtype.itemsize == 2 else np.uint8)
     return torch.from_numpy(bits).view(getattr(torch, array.dtype.name))
+
+
+def is_of_numpy(dtype: np.dtype[Any]) -> bool:
+    """Whether a dtype is NumPy's own, which torch knows too."""
+    return dtype.kind != "V" and dtype.isbuiltin == 1
 
 
 class TorchModel:
@@ -52,8 +58,10 @@ class TorchModel:
         self.program = exported.program
         self._exported = exported
         self._is_flat = _is_flat(exported)
-        self._fast = _tensor_call(executable, exported)
         self._is_leaf = exported.out_spec.is_leaf()
+        self._fast = _tensor_call(
+            executable, exported, lambda tensors: self._nested(tensors, _same)
+        )
         self._lock = threading.Lock()
         self._state: list[Any] = []
         self.reset()
@@ -66,9 +74,9 @@ class TorchModel:
                 model was compiled for.
         """
         if self._fast is not None and not kwargs:
-            tensors = self._fast(args)
-            if tensors is not None:
-                return self._nested(tensors, _same)
+            result = self._fast(args)
+            if result is not NotImplemented:
+                return result
         if self._is_flat and not kwargs and len(args) == len(self._exported.inputs):
             leaves: Sequence[Any] = args
         else:
@@ -154,54 +162,69 @@ class TorchModel:
         return pytree.tree_unflatten(results, self._exported.out_spec)
 
 
-class _TensorCall:
-    """A call with nothing but tensors that are what the program reads.
+def _tensor_call(
+    executable: Executable,
+    exported: Exported,
+    nested: Callable[[list[torch.Tensor]], Any],
+) -> Callable[[Sequence[Any]], Any] | None:
+    """The fast call of a model whose arguments are tensors alone, of static sizes.
 
     Their addresses go to the program as they are; no array is made around them.
+
+    Returns:
+        call(tensors) is the module's result, or NotImplemented where an input must be
+        converted or refused; None where there is no such call.
     """
-
-    def __init__(self, executable: CpuExecutable) -> None:
-        self._executable = executable
-        self._inputs = [
-            (getattr(torch, tensor.dtype, None), tensor.shape)
-            for tensor in executable.plan.inputs
-        ]
-
-    def __call__(self, tensors: Sequence[Any]) -> list[torch.Tensor] | None:
-        """The program's outputs; None where an input must be converted or refused."""
-        if len(tensors) != len(self._inputs):
-            return None
-        addresses = []
-        for tensor, (dtype, shape) in zip(tensors, self._inputs, strict=True):
-            # Subclasses may keep their values elsewhere. Conjugates have other dtypes.
-            if (
-                type(tensor) is not torch.Tensor
-                or tensor.dtype is not dtype
-                or tensor.shape != shape
-                or not tensor.is_cpu
-                or tensor.layout is not torch.strided
-                or not tensor.is_contiguous()
-                or tensor.is_neg()
-            ):
-                return None
-            address = tensor.data_ptr()
-            if not address:  # empty, or zeros that no memory stands behind
-                return None
-            addresses.append(address)
-        outputs = [tensor_of(array) for array in self._executable.empty_outputs()]
-        addresses += [output.data_ptr() for output in outputs]
-        self._executable.run_at(addresses)
-        return outputs
-
-
-def _tensor_call(executable: Executable, exported: Exported) -> _TensorCall | None:
-    """The fast call of a model whose arguments are tensors alone, of static sizes."""
     if not isinstance(executable, CpuExecutable) or executable.plan.dims:
         return None
     if exported.state or exported.updates or not _is_flat(exported):
         return None
-    sizes = any(result.is_size for result in exported.results)
-    return None if sizes else _TensorCall(executable)
+    if any(result.is_size for result in exported.results):
+        return None
+    plan = executable.plan
+    wanted = [(getattr(torch, each.dtype, None), each.shape) for each in plan.inputs]
+    makers = [_tensor_maker(each) for each in plan.outputs]
+    launch = executable.launcher()
+    is_single = exported.out_spec.is_leaf() and exported.results[0].output == 0
+    # Names of this function alone, see CpuExecutable.launcher.
+    count, kind, strided = len(wanted), torch.Tensor, torch.strided
+
+    def call(tensors: Sequence[Any]) -> Any:
+        if len(tensors) != count:
+            return NotImplemented
+        addresses = []
+        for tensor, (dtype, shape) in zip(tensors, wanted, strict=True):
+            # Subclasses may keep their values elsewhere. Conjugates have other dtypes.
+            if (
+                type(tensor) is not kind
+                or tensor.dtype is not dtype
+                or tensor.shape != shape
+                or not tensor.is_cpu
+                or tensor.layout is not strided
+                or not tensor.is_contiguous()
+                or tensor.is_neg()
+            ):
+                return NotImplemented
+            address = tensor.data_ptr()
+            if not address:  # empty, or zeros that no memory stands behind
+                return NotImplemented
+            addresses.append(address)
+        outputs = [make() for make in makers]
+        for output in outputs:
+            addresses.append(output.data_ptr())
+        launch(addresses)
+        return outputs[0] if is_single else nested(outputs)
+
+    return call
+
+
+def _tensor_maker(tensor: Tensor) -> Callable[[], torch.Tensor]:
+    """A function that makes an output, uninitialised, whose size is known."""
+    make, dims = output_maker(tensor), ()
+    if is_of_numpy(dtype_of(tensor.dtype)):
+        from_numpy = torch.from_numpy
+        return lambda: from_numpy(make(dims))
+    return lambda: tensor_of(make(dims))
 
 
 def _is_flat(exported: Exported) -> bool:

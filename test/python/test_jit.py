@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
 from ix import api
 from ix.dim import Dim, ShapeDtype
-from ix.errors import InputError
+from ix.errors import InputError, RuntimeFailure
 from ix.importer.trace.pytree import flatten
 
 RANDOM = np.random.default_rng(7)
@@ -68,6 +69,51 @@ def test_a_function_is_compiled_once_for_a_signature(compiles: list[str]) -> Non
 def test_arguments_that_are_not_contiguous() -> None:
     add = api.jit(lambda x, y: x + y)
     close(add(X.T, X[::-1].T), X.T + X[::-1].T)
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    array = array.copy()
+    array.flags.writeable = False
+    return array
+
+
+def unaligned(array: np.ndarray) -> np.ndarray:
+    raw = np.frombuffer(b"x" + array.tobytes(), np.uint8)[1:]
+    return raw.view(array.dtype).reshape(array.shape)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, ml_dtypes.bfloat16], ids=str)
+@pytest.mark.parametrize(
+    "placed",
+    [
+        np.asfortranarray,
+        read_only,
+        unaligned,
+        lambda x: np.repeat(x, 2, axis=1)[:, ::2],
+        lambda x: x[::-1][::-1],
+        lambda x: np.broadcast_to(x[:1], x.shape),
+    ],
+)
+def test_a_known_signature_takes_any_memory(dtype: Any, placed: Any) -> None:
+    jitted = api.jit(lambda x: x * 2 + 1)
+    x = np.random.default_rng().standard_normal((6, 4)).astype(dtype)
+    jitted(x)
+    view = placed(x)
+    want = np.array(view).astype(np.float64) * 2 + 1
+    got = jitted(view)
+    assert got.flags.writeable and got.dtype == dtype
+    tolerance = 2**-7 if dtype is not np.float32 else 2**-22
+    np.testing.assert_allclose(got.astype(np.float64), want, tolerance, tolerance)
+
+
+def test_a_closed_program_is_refused_by_the_short_call() -> None:
+    jitted = api.jit(lambda x: x + 1)
+    x = np.ones(3, np.float32)
+    jitted(x)
+    (compiled,) = jitted._programs.values()
+    compiled.executable.close()
+    with pytest.raises(RuntimeFailure, match="needs an open executable"):
+        jitted(x)
 
 
 def test_numbers_are_weak_arguments(compiles: list[str]) -> None:

@@ -268,30 +268,35 @@ class _Kernel:
         """Writes the parts of A[row : end] along a cut of k into the scratch."""
         b, plan = self.b, self.plan
         tail = plan.k % TILE_DEPTH
-        rows = b.mul(b.ceildiv(b.sub(end, row), TILE_ROWS), TILE_ROWS)
+        tiles = b.ceildiv(b.sub(end, row), TILE_ROWS)
         whole = b.min(count, b.sub(plan.k // TILE_DEPTH, chunk))
 
-        def each(r: Index) -> None:
-            # Tiles are whole: rows behind the last one are copies of it.
-            i = b.min(b.add(row, r), b.sub(end, 1))
+        def each(tile: Index) -> None:
+            first = b.add(row, b.mul(tile, TILE_ROWS))
 
             def one(c: Index, lanes: int) -> None:
-                self.split_one(i, r, b.add(chunk, c), c, lanes)
+                def line(r: Index) -> None:
+                    # Tiles are whole: rows behind the last one are copies of it.
+                    i = b.min(b.add(first, r), b.sub(end, 1))
+                    self.split_one(i, tile, r, b.add(chunk, c), c, lanes)
+
+                b.loop(0, TILE_ROWS, 1, line)
 
             b.loop(0, whole, 1, lambda c: one(c, TILE_DEPTH))
             if tail:
                 b.when(b.less(whole, count), lambda: one(whole, tail))
 
-        b.loop(0, rows, 1, each)
+        b.loop(0, tiles, 1, each)
 
-    def split_one(self, i: Index, r: Index, chunk: Index, c: Index, lanes: int) -> None:
+    def split_one(
+        self, i: Index, tile: Index, inside: Index, chunk: Index, c: Index, lanes: int
+    ) -> None:
         """Splits the part of row i that lies in one tile."""
         b = self.b
         k = b.mul(chunk, TILE_DEPTH)
         halves = read_chunk(
             b, lanes, lambda first, live: self.read_row(i, b.add(k, first), live)
         )
-        tile, inside = b.floordiv(r, TILE_ROWS), b.mod(r, TILE_ROWS)
         for part, value in enumerate(self.product.split(halves)):
             at = [tile, c, part, inside, 0]
             vector.store(value, self.split_a, [b.index(x) for x in at])

@@ -6,14 +6,14 @@ Calls may come from several threads: each takes an arena of its own from a free 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ix.runtime import pool as pools
-from ix.runtime.arrays import aligned_empty
+from ix.runtime.arrays import address_of, aligned_empty
 from ix.runtime.elf import LoadedCode
 from ix.runtime.executable import Executable
 from ix.runtime.plan import ENTRY, Plan
@@ -21,13 +21,25 @@ from ix.runtime.plan import ENTRY, Plan
 if TYPE_CHECKING:
     from ix.runtime.profile import Profile
 
-__all__ = ["CpuExecutable"]
+__all__ = ["ArrayCall", "CpuExecutable"]
+
+ArrayCall = Callable[[Sequence[np.ndarray]], list[np.ndarray]]
 
 _ENTRY_TYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 
 
 class _Workspace:
     """What one running call owns: arena, scratch of each thread, table of pointers."""
+
+    __slots__ = (
+        "address",
+        "arena",
+        "dims",
+        "dims_address",
+        "first_output",
+        "pointers",
+        "scratch",
+    )
 
     def __init__(
         self, plan: Plan, constants: Sequence[np.ndarray], threads: int
@@ -89,27 +101,51 @@ class CpuExecutable(Executable):
             self._free.append(work)  # list.append is atomic
         return outputs
 
-    def run_at(self, addresses: Sequence[int]) -> None:
-        """Runs a program of static sizes on memory that the caller has checked.
+    def launcher(self) -> Callable[[list[Any]], None]:
+        """The shortest way to run a program of static sizes.
 
-        Args:
-            addresses: Of the inputs, then of the outputs, in the plan's order: all of
-                them C-contiguous, of the plan's dtypes and shapes, and there until the
-                call returns.
-
-        Raises:
-            RuntimeFailure: The executable is closed, or memory ran out.
+        Returns:
+            launch(addresses) runs it on memory that the caller has checked: inputs,
+            then outputs, in the plan's order, all C-contiguous, of the plan's dtypes
+            and shapes, and there until the call returns. It raises RuntimeFailure
+            where the executable is closed, or memory ran out.
         """
-        work = self._take()
-        try:
-            work.pointers[: len(addresses)] = [*addresses]
-            self._entry(self._pool.address, work.address, work.dims_address)
-        finally:
-            self._free.append(work)
+        # Names of this function alone: after a program that has read megabytes, each
+        # object that is looked at comes from the level-3 cache.
+        take, free, entry, pool = self._take, self._free, self._entry, self._pool
+        count = len(self.plan.inputs) + len(self.plan.outputs)
 
-    def empty_outputs(self) -> list[np.ndarray]:
-        """New, uninitialised outputs of a program of static sizes."""
-        return [make(()) for make in self._outputs]
+        def launch(addresses: list[Any]) -> None:
+            try:
+                work = free.pop()
+            except IndexError:  # as after `close`, or in a second thread
+                work = take()
+            work.pointers[:count] = addresses
+            entry(pool.address, work.address, work.dims_address)
+            if not self._closed:
+                free.append(work)
+
+        return launch
+
+    def array_call(self) -> ArrayCall | None:
+        """The shortest call on arrays that were checked; None for dynamic sizes.
+
+        Returns:
+            call(arrays) takes np.ndarray themselves, of the plan's dtypes and shapes.
+        """
+        if self._dynamic:
+            return None
+        launch, makers, address = self.launcher(), self._outputs, address_of
+
+        def call(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+            for array in arrays:
+                if not array.flags.c_contiguous:
+                    return self.run_flat(arrays)
+            outputs = [make(()) for make in makers]
+            launch([address(array) for array in (*arrays, *outputs)])
+            return outputs
+
+        return call
 
     def _bind(
         self, work: _Workspace, arrays: Sequence[Any]
@@ -120,12 +156,12 @@ class CpuExecutable(Executable):
         for index, check in enumerate(self._inputs):
             array = check(arrays[index])
             keep.append(array)
-            pointers[index] = array.__array_interface__["data"][0]
+            pointers[index] = address_of(array)
         dims = self._sizes(work, keep) if self._dynamic else ()
         outputs = [make(dims) for make in self._outputs]
         index = work.first_output
         for output in outputs:
-            pointers[index] = output.__array_interface__["data"][0]
+            pointers[index] = address_of(output)
             index += 1
         return keep, outputs
 

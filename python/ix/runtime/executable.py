@@ -72,6 +72,10 @@ class Executable(ABC):
             RuntimeFailure: The executable is closed, or memory ran out.
         """
 
+    def array_call(self) -> Callable[[Sequence[np.ndarray]], list[Any]] | None:
+        """A shorter `run_flat` for NumPy arrays of the plan's dtypes and shapes."""
+        return None
+
     @abstractmethod
     def profile(self, *arrays: Any, calls: int = 30) -> Any:
         """Times whole calls and each kernel, or counts what the kernels do.

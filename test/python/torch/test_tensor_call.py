@@ -8,6 +8,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import ix  # noqa: E402
+from ix.runtime.cpu_executable import CpuExecutable  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -27,17 +28,22 @@ def model():
 
 
 @pytest.fixture
-def counted(model, monkeypatch):
+def counted(monkeypatch):
     """The model, and the list of its calls by address."""
     calls = []
-    run_at = model.executable.run_at
+    launcher = CpuExecutable.launcher
 
-    def note(addresses):
-        calls.append(addresses)
-        run_at(addresses)
+    def noted(executable):
+        launch = launcher(executable)
 
-    monkeypatch.setattr(model.executable, "run_at", note)
-    return model, calls
+        def note(addresses):
+            calls.append(addresses)
+            launch(addresses)
+
+        return note
+
+    monkeypatch.setattr(CpuExecutable, "launcher", noted)
+    return ix.compile(Scaled(), (torch.zeros(4, 6), torch.zeros(3))), calls
 
 
 def check(model, x, y):
