@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ix.errors import CompileError
 from ix.mlir import ir
+from ix.passes.schedule.ask_rules import rule_of
 from ix.passes.schedule.form_kernels import declared_dims
 from ix.passes.schedule.kernel import Kernel
 from ix.passes.schedule.program import ConstantSource, HostProgram
@@ -110,7 +111,7 @@ def plan_of(
         kernels: The compiled kernel of each kernel function that is launched.
     """
     inputs, outputs = signature
-    used = {kernel.symbol: kernel for kernel in kernels.values()}
+    used = _by_symbol(module, kernels)
     order = {symbol: number for number, symbol in enumerate(used)}
     return Plan(
         name=name,
@@ -151,6 +152,23 @@ def functions_text(module: Any, name: str) -> str:
         ):
             return str(op)
     return ""
+
+
+def _by_symbol(module: Any, kernels: dict[str, PlanKernel]) -> dict[str, PlanKernel]:
+    """The kernels by symbol, with the rules that made them and those that did not.
+
+    Functions whose code is the same share a kernel, which tells what declined any.
+    """
+    functions = kernel_functions(module)
+    found: dict[str, PlanKernel] = {}
+    for callee, kernel in kernels.items():
+        rule, declined = rule_of(functions[callee])
+        if kernel.symbol in found:
+            declined = (*found[kernel.symbol].declined, *declined)
+        found[kernel.symbol] = replace(
+            kernel, rule=rule, declined=tuple(dict.fromkeys(declined))
+        )
+    return found
 
 
 def _decisions(module: Any) -> tuple[Decision, ...]:

@@ -26,6 +26,7 @@ from ix.passes.gpu.rules import row as block_row
 from ix.passes.gpu.rules import scan as warp_scan
 from ix.passes.gpu.rules import sort as block_sort
 from ix.passes.gpu.threads import threads_of
+from ix.passes.schedule.ask_rules import first_code
 from ix.passes.schedule.kernel import Kernel
 from ix.passes.schedule.rules import loop, row, scatter, sort
 from ix.target import Target
@@ -65,14 +66,12 @@ def code_of(function: Any, target: Target) -> GpuCode:
         CompileError: No rule takes the kernel.
     """
     kernel = Kernel(function)
-    for rule in RULES:
-        code: GpuCode | None = rule(kernel, target)
-        if code is not None:
-            return code
-    for items in ITEM_RULES:
-        loops = items(kernel, target)
-        if loops is not None:
-            return threads_of(kernel, loops)
+    code: GpuCode | None = first_code(kernel, RULES, target)
+    if code is not None:
+        return code
+    loops = first_code(kernel, ITEM_RULES, target, "thread_")
+    if loops is not None:
+        return threads_of(kernel, loops)
     raise CompileError(
         function,
         f"needs a rule for kernels of family '{kernel.family}' on {target.name}, but "

@@ -1,7 +1,8 @@
 """A GPU kernel around the code of one thread.
 
 A rule is `apply(kernel: Kernel, target: Target) -> GpuCode | None`; None says that the
-rule does not apply. It calls `build_kernel`, whose callback emits what one thread does:
+rule does not apply, and `Kernel.needs` notes why where that is worth telling. It calls
+`build_kernel`, whose callback emits what one thread does:
 
     gpu.func @kernel(buffers…, scratch, sizes…)      buffers: inputs, then outputs
 

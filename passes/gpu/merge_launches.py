@@ -19,6 +19,7 @@ from ix.mlir import defining_op, func, ir, op_key
 from ix.passes.compiled_program import kernel_functions
 from ix.passes.framework import module_pass
 from ix.passes.gpu.rules.product_rows import FAMILY, pair_of
+from ix.passes.schedule.ask_rules import note_declined
 from ix.passes.schedule.form_kernels import main_of
 from ix.passes.schedule.kernel import Kernel
 from ix.passes.schedule.sources import located_call, sources_of
@@ -55,22 +56,30 @@ class _Merger:
             first = defining_op(operand)
             if first is None or first.operation.name != "func.call":
                 continue
-            if self._is_pair(first, second) and _may_move(first, second):
+            if self._is_pair(first, second):
                 self._merge(first, second)
                 return
 
     def _is_pair(self, first: Any, second: Any) -> bool:
         names = _callee(first), _callee(second)
-        if _sizes_of(first) != _sizes_of(second):
-            return False
         kernels = [self.functions[name] for name in names]
         families = [
             ir.StringAttr(k.operation.attributes["ix.family"]).value for k in kernels
         ]
         if families != ["contraction", "row"]:
             return False
+        one, other = (Kernel(function) for function in kernels)
+        other.rule = FAMILY
+        merges = (
+            other.needs(_sizes_of(first) == _sizes_of(second), "other-sizes")
+            and self._fit(names, one, other)
+            and other.needs(_may_move(first, second), "read-between")
+        )
+        note_declined(other)
+        return merges
+
+    def _fit(self, names: tuple[str, str], one: Kernel, other: Kernel) -> bool:
         if names not in self.pairs:
-            one, other = (Kernel(function) for function in kernels)
             self.pairs[names] = pair_of(one, other, self.target) is not None
         return self.pairs[names]
 

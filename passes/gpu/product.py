@@ -104,7 +104,8 @@ class Product:
         (anchor,) = anchors
         sizes = iteration_space(anchor, kernel)
         depth = tuple(reduction_axes(anchor))
-        if any(bounds(sizes[d], kernel.ranges)[0] < 1 for d in depth):
+        least = min((bounds(sizes[d], kernel.ranges)[0] for d in depth), default=1)
+        if not kernel.needs(least > 0, "may-be-empty"):
             return None
         maps = [m.value for m in anchor.indexing_maps]
         out = tuple(

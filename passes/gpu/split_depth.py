@@ -8,6 +8,7 @@ The order of the additions is fixed, so that the same input gives the same bits.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ from ix.passes.gpu.kernel import GpuFrame
 from ix.passes.gpu.last_block import MOST_COUNTERS, when_last
 from ix.passes.gpu.tile_shape import BUSY_BLOCKS
 from ix.passes.schedule import storage
-from ix.passes.schedule.kernel import carry
+from ix.passes.schedule.kernel import Kernel, carry
 from ix.runtime.plan import COUNTER_BYTES
 from ix.runtime.sizes import Size, combine
 
@@ -45,20 +46,35 @@ class SplitDepth:
 
     @staticmethod
     def of(
-        depth: Size, unit: int, units: int, tiles: int, threads: int, values: int
+        kernel: Kernel,
+        depth: Size,
+        unit: int,
+        units: int,
+        blocks: Size,
+        threads: int,
+        values: int,
     ) -> SplitDepth:
         """The parts that keep a large GPU busy; one where there are tiles enough.
 
         Args:
+            kernel: Hears why the depth is not split.
             depth: Of the product; only a known one is split.
             unit: What a part's share is a multiple of.
             units: How many of these are worth a block.
+            blocks: One for each tile.
         """
-        if not isinstance(depth, int) or not 0 < tiles <= MOST_COUNTERS:
+        needs = functools.partial(kernel.needs, way="split_depth")
+        tiles = kernel.most(blocks)
+        few = tiles <= min(BUSY_BLOCKS // 2, MOST_COUNTERS)
+        if tiles < 1 or not needs(few, "enough-blocks"):
             return WHOLE
-        wanted = min(BUSY_BLOCKS // tiles, depth // (unit * units), MOST_PARTS)
-        if wanted < 2:
+        if not isinstance(depth, int):
+            kernel.decline("dynamic-depth", "split_depth")
             return WHOLE
+        worth = depth // (unit * units)
+        if not needs(worth > 1, "short-depth"):
+            return WHOLE
+        wanted = min(BUSY_BLOCKS // tiles, worth, MOST_PARTS)
         share = -(-depth // (wanted * unit)) * unit
         parts = -(-depth // share)
         return SplitDepth(parts, share, tiles, threads, values)

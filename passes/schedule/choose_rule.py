@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ix.errors import CompileError
+from ix.passes.schedule.ask_rules import first_code
 from ix.passes.schedule.kernel import Kernel, KernelCode
 from ix.passes.schedule.rules import (
     attention,
@@ -44,10 +45,9 @@ def loops_of(function: Any, target: Target) -> KernelCode:
         CompileError: No rule takes the kernel.
     """
     kernel = Kernel(function)
-    for rule in RULES:
-        code = rule(kernel, target)
-        if code is not None:
-            return code
+    code: KernelCode | None = first_code(kernel, RULES, target)
+    if code is not None:
+        return code
     raise CompileError(
         function,
         f"needs a rule for kernels of family '{kernel.family}' on {target.name}, but "

@@ -1,8 +1,8 @@
 """A kernel's function on tensors, and the loops that a rule makes of it.
 
 A rule is `apply(kernel: Kernel, target: Target) -> KernelCode | None`; None says that
-the rule does not apply. It calls `build`, whose callback emits the work items
-low ≤ i < high:
+the rule does not apply, and `Kernel.needs` notes why where that is worth telling. It
+calls `build`, whose callback emits the work items low ≤ i < high:
 
     func @body(buffers…, scratch, sizes…, low, high)      buffers: inputs, then outputs
 
@@ -47,6 +47,8 @@ class Kernel:
     outputs: The values that it returns.
     ops: Its ops, in order, the return left out.
     ranges: Bounds of its size arguments.
+    rule: Name of the rule that is asked.
+    declined: (rule, code) of each reason why a rule, or a way of one, was not taken.
     """
 
     def __init__(self, function: Any) -> None:
@@ -72,6 +74,8 @@ class Kernel:
                 self.ranges.append((low, high))
         self.sizes = Sizes(entries)
         self.constants = ["ix.constant" in a for a in annotations]
+        self.rule = ""
+        self.declined: list[tuple[str, str]] = []
 
     def _annotations(self, count: int) -> list[dict[str, Any]]:
         attributes = self.function.operation.attributes
@@ -90,6 +94,21 @@ class Kernel:
                 }
             )
         return result
+
+    def needs(self, condition: bool, code: str, way: str = "") -> bool:
+        """Whether a condition holds without which a rule does not take the kernel.
+
+        Args:
+            code: What is noted where it does not; a key of `reasons.DECLINED`.
+            way: What else the condition is for than the rule that is asked.
+        """
+        if not condition:
+            self.decline(code, way)
+        return condition
+
+    def decline(self, code: str, way: str = "") -> None:
+        """Notes what `needs` does where its condition does not hold."""
+        self.declined.append((way or self.rule, code))
 
     def shape(self, value: Any) -> tuple[Size, ...]:
         """The sizes of a tensor's axes."""

@@ -56,6 +56,9 @@ def apply(kernel: Kernel, target: Target) -> GpuCode | None:
     shape = _Shape.of(kernel, op)
     if not isinstance(shape.depth, int) or not isinstance(shape.width, int):
         return None
+    keys, values = _chunks(shape.depth, shape.width)
+    whole = keys >= shape.depth and values >= shape.width
+    kernel.needs(whole, "wide-heads", "whole_heads")
     most = kernel.most
     work = most(shape.queries) * most(shape.keys) * (shape.depth + shape.width)
     tiles = combine("div", combine("add", shape.queries, ROWS - 1), ROWS)

@@ -71,10 +71,11 @@ def plan_of(kernel: Kernel, *, may_split: bool = True) -> ProductPlan | None:
     split = WHOLE
     if may_split:
         split = SplitDepth.of(
+            kernel,
             product.size(product.depth),
             tile.depth,
             LEAST_STEPS,
-            kernel.most(blocks),
+            blocks,
             tile.threads,
             tile.thread_rows * tile.thread_columns,
         )

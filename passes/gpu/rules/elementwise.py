@@ -9,6 +9,7 @@ at the point itself the tensor is one row, and the last vector may be partial.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +45,8 @@ def apply(kernel: Kernel, target: Target) -> GpuCode | None:
     last = count if flat else (shape[-1] if shape else 1)
     width = _widest(kernel)
     # A partial vector is only handled at the end of a tensor that is one row.
-    if not flat and not (isinstance(last, int) and last % width == 0):
+    whole = flat or (isinstance(last, int) and last % width == 0)
+    if not kernel.needs(whole or width == 1, "partial-vectors", "vector_elementwise"):
         width = 1
     code = _Elementwise(kernel, shape, flat, last, width).code()
     return code or _Elementwise(kernel, shape, flat, last, 1).code()
@@ -103,7 +105,9 @@ class _Elementwise:
             # What many narrow elements need may be more than full occupancy leaves.
             few_blocks=width > 4,
         )
-        return code if width == 1 or not frames[0].elemental.split else None
+        whole = width == 1 or not frames[0].elemental.split
+        needs = functools.partial(kernel.needs, way="vector_elementwise")
+        return code if needs(whole, "scattered-vectors") else None
 
     def _emit(self, frame: GpuFrame, vectors: Size, in_row: Size) -> None:
         elemental, math = frame.elemental, frame.math

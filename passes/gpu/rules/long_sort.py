@@ -48,9 +48,11 @@ def apply(kernel: Kernel, target: Target) -> GpuCode | None:
     parts = combine("div", combine("add", sort.size, part - 1), part)
     slots = min(most(sort.kept), part)
     count = most(lines) * most(parts) * slots
-    if 2 * count * keys.key_bytes > SCRATCH_BYTES:
-        return None
-    if most(lines) * most(parts) > MOST_COUNTERS:
+    scratch = 2 * count * keys.key_bytes
+    if not (
+        kernel.needs(scratch <= SCRATCH_BYTES, "much-scratch")
+        and kernel.needs(most(lines) * most(parts) <= MOST_COUNTERS, "many-counters")
+    ):
         return None
     return build_kernel(
         kernel,
@@ -58,7 +60,7 @@ def apply(kernel: Kernel, target: Target) -> GpuCode | None:
         family="long_sort",
         blocks=combine("mul", lines, parts),
         threads=THREADS,
-        scratch_bytes=COUNTER_BYTES + 2 * count * keys.key_bytes,
+        scratch_bytes=COUNTER_BYTES + scratch,
     )
 
 

@@ -47,12 +47,17 @@ class Pair:
 
 
 def pair_of(first: Kernel, second: Kernel, target: Target) -> Pair | None:
-    """The two kernels as a pair; None where the rows are not those of the product."""
+    """The two kernels as a pair; None where the rows are not those of the product.
+
+    The second one notes why.
+    """
     plan = small_m.plan_of(first, may_split=False) or contraction.plan_of(
         first, may_split=False
     )
     row = row_of(second, target)
-    if plan is None or row is None or plan.product.batch or len(first.outputs) != 1:
+    if plan is None:
+        second.decline("may-be-empty")
+    if plan is None or row is None:
         return None
     made = plan.product
     columns = len(row.domain) - row.rows
@@ -60,7 +65,13 @@ def pair_of(first: Kernel, second: Kernel, target: Target) -> Pair | None:
     same = first.shape(first.outputs[0]) == row.domain
     rows = first.most(product_of(row.domain[: row.rows]))
     few = -(-rows // plan.rows) <= MOST_COUNTERS
-    if not (in_order and same and few and len(made.columns) == columns):
+    own = in_order and same and len(made.columns) == columns
+    if not (
+        second.needs(not made.batch, "batched")
+        and second.needs(len(first.outputs) == 1, "several-outputs")
+        and second.needs(own, "not-its-rows")
+        and second.needs(few, "many-counters")
+    ):
         return None
     return Pair(first, second, plan, row)
 
@@ -74,7 +85,7 @@ def apply(kernel: Kernel, target: Target) -> GpuCode | None:
     assert pair is not None, "ix-merge-launches merges pairs only"
     elements = second.most(product_of(pair.row.domain))
     plan = pair.plan
-    return build_kernel(
+    code = build_kernel(
         kernel,
         lambda frame: _emit(kernel, pair, frame),
         family=f"{plan.family}_rows",
@@ -84,6 +95,8 @@ def apply(kernel: Kernel, target: Target) -> GpuCode | None:
         scratch_bytes=COUNTER_BYTES,
         flops=plan.flops + elements * sum(arithmetic(op) for op in second.ops),
     )
+    kernel.declined += [*first.declined, *second.declined]
+    return code
 
 
 def _callee(call: Any) -> Any:

@@ -11,6 +11,7 @@ sums, eight threads share one.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from ix.mlir import arith, gpu, ir, memref, scf
@@ -51,10 +52,11 @@ def apply(kernel: Kernel, target: Target) -> GpuCode | None:
     axes = reduction_axes(anchor)
     elements = product(kernel.shape(anchor.operation.results[0]))
     length = product([space[axis] for axis in axes])
+    needs = functools.partial(kernel.needs, way="sliced_reduce")
     shared = (
-        combiner_of(anchor) is not None
-        and kernel.most(elements) <= FEW_ELEMENTS
-        and kernel.most(length) >= LONG
+        needs(combiner_of(anchor) is not None, "other-combiner")
+        and needs(kernel.most(elements) <= FEW_ELEMENTS, "enough-blocks")
+        and needs(kernel.most(length) >= LONG, "short-row")
     )
     columns = COLUMNS if shared else THREADS
     points = kernel.most(combine("mul", elements, length))

@@ -66,6 +66,7 @@ def apply(kernel: Kernel, target: Target) -> GpuCode | None:
     if row is None:
         return None
     width = row_width(kernel, row)
+    kernel.needs(width > 1, "partial-vectors", "vector_row")
     return _code(kernel, row, width, target) or _code(kernel, row, 1, target)
 
 
@@ -75,7 +76,11 @@ def row_of(kernel: Kernel, target: Target) -> Row | None:
         return None
     row = Row(kernel, target)
     inner = product(row.domain[row.rows :])
-    if not row.vectors or bounds(inner, kernel.ranges)[0] < 1:
+    filled = bounds(inner, kernel.ranges)[0] > 0
+    if not (
+        kernel.needs(row.vectors, "other-combiner")
+        and kernel.needs(filled, "may-be-empty")
+    ):
         return None
     return row
 
@@ -96,6 +101,10 @@ def _code(kernel: Kernel, row: Row, width: int, target: Target) -> GpuCode | Non
     """The kernel, or None where its vectors would fall into single accesses."""
     kept = kept_values(kernel, row)
     shape = RowShape.of(kernel, row, width, kept=kept, room=shared_room(target))
+    if kept:  # Else one sweep reads the row, however long.
+        registers = not (shape.shared or shape.more)
+        kernel.needs(registers, "long-row", "row_in_registers")
+        kernel.needs(not shape.more, "long-row", "row_in_shared_memory")
     rows = product(row.domain[: row.rows])
     frames: list[GpuFrame] = []
 
@@ -114,7 +123,8 @@ def _code(kernel: Kernel, row: Row, width: int, target: Target) -> GpuCode | Non
         dynamic_shared_bytes=shape.shared_vectors * width * element_bytes(kept),
         flops=elements * sum(arithmetic(op) for op in kernel.ops),
     )
-    return code if width == 1 or not frames[0].elemental.split else None
+    whole = width == 1 or not frames[0].elemental.split
+    return code if kernel.needs(whole, "scattered-vectors", "vector_row") else None
 
 
 @dataclass(frozen=True)
@@ -345,10 +355,14 @@ class RowCode:
 
     def _pair(self, ops: list[Any], following: list[Any]) -> OnlinePair | None:
         """Two phases as one, where the row would be read from memory for each."""
-        if not self.shape.more or len(ops) != 1 or len(following) != 1:
+        if not self.shape.more:
             return None
-        rows = self.row.rows
-        return online_pair(ops[0], following[0], rows, self.elemental, self.lanes)
+        pair = None
+        if len(ops) == len(following) == 1:
+            rows = self.row.rows
+            pair = online_pair(ops[0], following[0], rows, self.elemental, self.lanes)
+        self.kernel.needs(pair is not None, "no-online-pair", "online_row")
+        return pair
 
     def _reduce_pair(
         self, outer: list[Index], pair: OnlinePair, row_ops: list[Any]

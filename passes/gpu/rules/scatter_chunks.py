@@ -41,7 +41,8 @@ def apply(kernel: Kernel, target: Target) -> GpuCode | None:
     if kernel.family not in ("scatter", "scatter_nd"):
         return None
     lines = ScatterLines.of(kernel)
-    if kernel.most(combine("add", lines.rows, lines.updates)) <= SHORT:
+    length = kernel.most(combine("add", lines.rows, lines.updates))
+    if not kernel.needs(length > SHORT, "short-line"):
         return None
     element = storage.element_bytes(lines.scatter.element)
     chunk = CHUNK_BYTES // (16 if element == 8 else 8)

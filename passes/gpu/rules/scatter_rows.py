@@ -39,7 +39,10 @@ def apply(kernel: Kernel, target: Target) -> GpuCode | None:
         return None
     lines = ScatterLines.of(kernel)
     most = kernel.most
-    if most(lines.neighbours) < LEAST_NEIGHBOURS or most(lines.updates) > MOST_UPDATES:
+    if not (
+        kernel.needs(most(lines.neighbours) >= LEAST_NEIGHBOURS, "few-neighbours")
+        and kernel.needs(most(lines.updates) <= MOST_UPDATES, "many-updates")
+    ):
         return None
     width = _width(lines)
     vectors = combine("div", product(lines.sizes), width)

@@ -33,6 +33,7 @@ from ix.target import Target
 
 __all__ = ["apply", "plan_of"]
 
+NAME = "small_m"
 MOST_ROWS = 16
 LEAST_DEPTH = 64
 WARPS = 8
@@ -61,14 +62,20 @@ def plan_of(kernel: Kernel, *, may_split: bool = True) -> ProductPlan | None:
         may_split: Whether several blocks may share a tile.
     """
     product = Product.of(kernel)
-    if product is None or product.windows or product.right.along_depth(product.depth):
+    if product is None or product.windows:
         return None
     rows, columns, batch, depth = (
         kernel.most(product.size(loops))
         for loops in (product.rows, product.columns, product.batch, product.depth)
     )
     result = product.anchor.operation.results[0].type.element_type
-    if not 0 < rows <= MOST_ROWS or depth < LEAST_DEPTH or str(result) != "f32":
+    across = not product.right.along_depth(product.depth)
+    if rows < 1 or not (
+        kernel.needs(rows <= MOST_ROWS, "many-rows", NAME)
+        and kernel.needs(depth >= LEAST_DEPTH, "short-depth", NAME)
+        and kernel.needs(str(result) == "f32", "other-elements", NAME)
+        and kernel.needs(across, "along-depth", NAME)
+    ):
         return None
     size = product.size(product.columns)
     wide = isinstance(size, int) and size % 4 == 0
@@ -80,16 +87,17 @@ def plan_of(kernel: Kernel, *, may_split: bool = True) -> ProductPlan | None:
     if may_split:
         values = -(-(-(-rows // 4) * 4 * step) // THREADS)
         split = SplitDepth.of(
+            kernel,
             product.size(product.depth),
             CHUNK,
             LEAST_CHUNKS,
-            kernel.most(blocks),
+            blocks,
             THREADS,
             values,
         )
     return ProductPlan(
         product,
-        family="small_m",
+        family=NAME,
         blocks=split.blocks(blocks),
         threads=THREADS,
         rows=MOST_ROWS,

@@ -40,7 +40,7 @@ def apply(kernel: Kernel, target: Target) -> GpuCode | None:
     sort = Sort(kernel)
     keys = Keys(sort)
     size = kernel.most(sort.size)
-    if not 1 < size <= longest(keys):
+    if size < 2 or not kernel.needs(size <= longest(keys), "long-line"):
         return None
     slots = 1 << (size - 1).bit_length()
     threads = max(min(slots // 2, MOST_THREADS), 32)

@@ -39,7 +39,7 @@ STORED = ("f32", "f64", "i32", "i64")
 def apply(kernel: Kernel, target: Target) -> GpuCode | None:
     """Takes kernels that only reduce, in one sweep, where rows are few and long."""
     row = row_of(kernel, target)
-    if row is None or len(row.phases) != 1:
+    if row is None:
         return None
     width = row_width(kernel, row)
     part = THREADS * STEPS * width
@@ -47,9 +47,14 @@ def apply(kernel: Kernel, target: Target) -> GpuCode | None:
     parts = combine("div", combine("add", length, part - 1), part)
     few = kernel.most(rows) < min(BUSY_BLOCKS, MOST_COUNTERS)
     reduces = all(kernel.shape(v) != row.domain for v in kernel.outputs)
-    (ops, _), *_ = row.phases
+    (ops, _), *more = row.phases
     kept = all(str(op.operation.results[0].type.element_type) in STORED for op in ops)
-    if not (few and reduces and kept) or kernel.most(parts) < LEAST_PARTS:
+    if not (
+        kernel.needs(kernel.most(parts) >= LEAST_PARTS, "short-row")
+        and kernel.needs(few, "enough-blocks")
+        and kernel.needs(reduces and not more, "several-sweeps")
+        and kernel.needs(kept, "other-elements")
+    ):
         return None
     slots = len(ops) * kernel.most(rows) * kernel.most(parts)
     elements = kernel.most(product(row.domain))
@@ -70,7 +75,8 @@ def apply(kernel: Kernel, target: Target) -> GpuCode | None:
         scratch_bytes=COUNTER_BYTES + slots * SLOT_BYTES,
         flops=elements * sum(arithmetic(op) for op in kernel.ops),
     )
-    return None if width > 1 and frames[0].elemental.split else code
+    whole = width == 1 or not frames[0].elemental.split
+    return code if kernel.needs(whole, "scattered-vectors") else None
 
 
 class _SplitCode(RowCode):

@@ -63,7 +63,8 @@ def apply(kernel: Kernel, target: Target) -> GpuCode | None:
     assert across is not None
     last = len(shape) - 1
     turned = [t for t in turned if t.axes[-1] == across]
-    if kernel.most(shape[across]) < LEAST or kernel.most(shape[last]) < LEAST:
+    shorter = min(kernel.most(shape[across]), kernel.most(shape[last]))
+    if not kernel.needs(shorter >= LEAST, "short-axis"):
         return None
     sizes = _grid(shape, across)
     elements = kernel.most(product(shape))

@@ -8,6 +8,7 @@ a constant, which is packed at compile time; vectors run along the output channe
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,14 +53,17 @@ def apply(kernel: Kernel, target: Target) -> KernelCode | None:
     if kernel.family != "contraction":
         return None
     anchors = [op for op in kernel.ops if kind_of(op) == "contraction"]
-    if len(anchors) != 1 or not starts_from_zero(anchors[0]):
+    match = match_convolution(anchors[0]) if len(anchors) == 1 else None
+    if match is None:
         return None
     (anchor,) = anchors
-    match = match_convolution(anchor)
-    if match is None or str(anchor.operation.results[0].type.element_type) != "f32":
+    single = str(anchor.operation.results[0].type.element_type) == "f32"
+    if not kernel.needs(single, "other-elements") or not starts_from_zero(anchor):
+        return None
+    if not _is_simple(kernel, anchor, match):
         return None
     source = _source(kernel, anchor, match)
-    if source is None or not _is_simple(kernel, anchor, match):
+    if source is None:
         return None
     return _Rule(kernel, target, anchor, match, source).code()
 
@@ -67,20 +71,23 @@ def apply(kernel: Kernel, target: Target) -> KernelCode | None:
 def _is_simple(kernel: Kernel, anchor: Any, match: Convolution) -> bool:
     """Whether the loops are those that the kernel's plan knows."""
     filter_ = list(anchor.inputs)[1]
-    if filter_ not in kernel.inputs:
-        return False
-    number = kernel.inputs.index(filter_)
-    return (
-        kernel.is_constant(number)
-        and all(offset == 0 for offset in match.offsets)
+    constant = filter_ in kernel.inputs and kernel.is_constant(
+        kernel.inputs.index(filter_)
+    )
+    plain = (
+        all(offset == 0 for offset in match.offsets)
         and all(dilation > 0 for dilation in match.dilations)
         and 1 <= len(match.places) <= 3
         and max(len(match.groups), len(match.outputs), len(match.inputs)) <= 1
         and (bool(match.outputs) or bool(match.groups))
-        and DYNAMIC not in filter_.type.shape
-        and ir.FloatType(filter_.type.element_type).width >= 16  # f8 is bytes
         and all(axis is not None for axis in match.filter_axes)
         and all(axis is not None for axis in match.out_axes)
+    )
+    return (
+        kernel.needs(constant and DYNAMIC not in filter_.type.shape, "not-constant")
+        and kernel.needs(plain, "other-access")
+        # f8 is bytes
+        and ir.FloatType(filter_.type.element_type).width >= 16
     )
 
 
@@ -123,15 +130,19 @@ def _source(  # noqa: C901  one guard a line
     if pad is not None and pad.operation.name == "tensor.pad":
         lows = _zero_padding(pad)
         if lows is None:
+            kernel.decline("other-padding")
             return None
         for (kind, number), low in zip(roles, lows, strict=True):
             if kind == "window":
                 padding[number] = low
             elif low:
+                kernel.decline("other-padding")
                 return None
         value = segments(pad)[0][0]
     windows = [kernel.shape(value)[a] for a, r in enumerate(roles) if r[0] == "window"]
-    if not all(isinstance(size, int) for size in windows):
+    if not kernel.needs(
+        all(isinstance(size, int) for size in windows), "dynamic-image"
+    ):
         return None
     return _Source(value, roles, padding)
 
@@ -230,6 +241,7 @@ class _Rule:
                 axes=axes,
                 channels_last=channels_last,
             )
+            self.kernel.decline("tiles-not-full", "tiled_convolution")
             return plan, None
         sizes: dict[str, Any] = {
             "batch": batch,
@@ -242,10 +254,16 @@ class _Rule:
         types = [str(v.type.element_type) for v in (self.source.value, self.filter)]
         rows = product([batch, *(axis.output for axis in axes)])
         many = bounds(rows, self.kernel.ranges)[0] >= TILED_ROWS
-        if self.target.has_tiles and many and all(kind in PARTS for kind in types):
+        needs = functools.partial(self.kernel.needs, way="tiled_convolution")
+        if (
+            needs(self.target.has_tiles, "no-matrix-tiles")
+            and needs(all(kind in PARTS for kind in types), "other-elements")
+            and needs(many, "few-rows")
+        ):
             tiled = plan_tile_convolution(self.target, a=types[0], b=types[1], **sizes)
             if tiled is not None:
                 return tiled.blocks, tiled
+            self.kernel.decline("tiles-not-full", "tiled_convolution")
         return plan_convolution(self.target, **sizes), None
 
     def _packing(self) -> Packing:

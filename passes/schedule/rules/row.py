@@ -60,6 +60,7 @@ def apply(kernel: Kernel, target: Target) -> KernelCode | None:
     if kernel.family != "row":
         return None
     row = Row(kernel, target)
+    kernel.needs(row.fits_cache, "long-row", "kept_row")
     elements = kernel.most(product(row.domain))
     work = sum(op_cost(op) for op in kernel.ops)
     rows = product(row.domain[: row.rows])
@@ -96,7 +97,8 @@ class Row:
         self.kept = self._kept_values()
         width = kernel.most(product(self.domain[self.rows :]))
         self.slot_bytes = (width * 4 + 127) // 64 * 64
-        if len(self.kept) * self.slot_bytes > CACHE_BYTES:
+        self.fits_cache = len(self.kept) * self.slot_bytes <= CACHE_BYTES
+        if not self.fits_cache:
             self.kept = []
         self.scratch_bytes = len(self.kept) * self.slot_bytes
 

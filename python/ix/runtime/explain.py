@@ -6,14 +6,14 @@ from collections import Counter
 from typing import Any
 
 from ix.runtime.plan import Launch, Plan
-from ix.runtime.reasons import REASONS
+from ix.runtime.reasons import DECLINED, REASONS
 from ix.runtime.sizes import bounds
 
 __all__ = ["explain", "explain_json", "signature"]
 
 
 def explain(plan: Plan, memory_bytes: dict[str, int] | None = None) -> str:
-    """The plan as text, one section each: program, memory, kernels, decisions."""
+    """The plan as text, a section each: program, memory, kernels, rules, decisions."""
     lines = [f"{plan.name} for {plan.target.partition('{')[0]}"]
     lines += [f"  {signature(plan)}", ""]
     lines += ["Memory"]
@@ -36,6 +36,7 @@ def explain(plan: Plan, memory_bytes: dict[str, int] | None = None) -> str:
         )
     if on_gpu:
         lines.append("  blocks, and bytes moved, at the upper bounds of all dimensions")
+    lines += ["", "Rules", *_rules(plan)]
     lines += ["", "Fused"]
     lines += _decisions(plan, fused=True)
     lines += ["", "Not fused"]
@@ -61,7 +62,12 @@ def _gpu_columns(plan: Plan, launch: Launch) -> str:
 def explain_json(plan: Plan) -> dict[str, Any]:
     """The same as data: the plan, and the texts of its reason codes."""
     used = sorted({d.reason for d in plan.decisions})
-    return {"plan": plan.to_json(), "reasons": {code: REASONS[code] for code in used}}
+    declined = sorted({code for k in plan.kernels for _, code in k.declined})
+    return {
+        "plan": plan.to_json(),
+        "reasons": {code: REASONS[code] for code in used},
+        "declined": {code: DECLINED[code] for code in declined},
+    }
 
 
 def signature(plan: Plan) -> str:
@@ -91,6 +97,34 @@ def _bytes(size: int) -> str:
     if size >= 1 << 20:
         return f"{size / 2**20:.2f} MiB"
     return f"{size / 1024:.1f} KiB"
+
+
+def _rules(plan: Plan) -> list[str]:
+    """Which rule made the kernels of which launches, and why no other one did."""
+    numbers: dict[tuple[Any, ...], list[int]] = {}
+    for number, launch in enumerate(plan.launches):
+        kernel = plan.kernels[launch.kernel]
+        key = (kernel.family, kernel.rule, kernel.declined)
+        numbers.setdefault(key, []).append(number)
+    lines = []
+    for (family, rule, declined), launches in numbers.items():
+        by = f" by {rule}" * (rule != family)
+        lines.append(f"  {family}{by}: {_ranges(launches)}")
+        lines += [
+            f"    not {name} ({code}): {DECLINED[code]}" for name, code in declined
+        ]
+    return lines or ["  nothing"]
+
+
+def _ranges(numbers: list[int]) -> str:
+    """Ascending numbers, those that follow each other as one: "0, 2–4"."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and parts[-1][-1] == number - 1:
+            parts[-1] = [parts[-1][0], number]
+        else:
+            parts.append([number])
+    return ", ".join("–".join(map(str, part)) for part in parts)
 
 
 def _decisions(plan: Plan, fused: bool) -> list[str]:

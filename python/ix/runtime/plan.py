@@ -77,7 +77,7 @@ class Constant:
 class Kernel:
     """One compiled function; several launches may share it.
 
-    family: the rule that built it.
+    family: the kind of code.
     ops: the ix ops it computes, for people.
     flops, bytes: work of one launch at the upper bounds of the dimensions.
     scratch_bytes: of one thread on a CPU, of all blocks together on a GPU.
@@ -87,6 +87,8 @@ class Kernel:
     registers, spill_bytes: of a thread on a GPU, as ptxas reports; 0 without ptxas.
     shared_bytes: of a block on a GPU; dynamic_shared_bytes: the part of them that a
         launch asks for. occupancy: resident warps as a part of those possible.
+    rule: which rule made the code. declined: (rule, code) of those asked before it, and
+        of ways that it did not take; codes are listed in `ix.runtime.reasons`.
     """
 
     symbol: str
@@ -104,6 +106,8 @@ class Kernel:
     shared_bytes: int = 0
     dynamic_shared_bytes: int = 0
     occupancy: float = 0.0
+    rule: str = ""
+    declined: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,7 @@ class Launch:
 class Decision:
     """Why two ops became one kernel, or why they did not.
 
-    reason: a code, listed in `ix.passes.schedule.decisions`.
+    reason: a code, listed in `ix.runtime.reasons`.
     saved_bytes: traffic that the fusion saves in one call, at the upper bounds.
     """
 
@@ -209,6 +213,7 @@ def _kernel(data: dict[str, Any]) -> Kernel:
         "types": tuple(data["types"]),
         "tensor_bytes": tuple(map(from_json, data.get("tensor_bytes", ()))),
         "blocks": from_json(data["blocks"]),
+        "declined": tuple((rule, code) for rule, code in data.get("declined", ())),
     }
     return Kernel(**{**data, **read})
 
