@@ -25,7 +25,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prints kernels, memory and fusion decisions, or one kernel's code."""
+    """Prints kernels, memory, rules and fusion decisions, or one kernel's code."""
     if options.kernel is not None:
         print(_kernel(options))
         return 0

@@ -55,8 +55,6 @@ def pair_of(first: Kernel, second: Kernel, target: Target) -> Pair | None:
         first, may_split=False
     )
     row = row_of(second, target)
-    if plan is None:
-        second.decline("may-be-empty")
     if plan is None or row is None:
         return None
     made = plan.product

@@ -54,7 +54,7 @@ def apply(kernel: Kernel, target: Target) -> GpuCode | None:
     length = product([space[axis] for axis in axes])
     needs = functools.partial(kernel.needs, way="sliced_reduce")
     shared = (
-        needs(combiner_of(anchor) is not None, "other-combiner")
+        combiner_of(anchor) is not None
         and needs(kernel.most(elements) <= FEW_ELEMENTS, "enough-blocks")
         and needs(kernel.most(length) >= LONG, "short-row")
     )

@@ -77,10 +77,7 @@ def row_of(kernel: Kernel, target: Target) -> Row | None:
     row = Row(kernel, target)
     inner = product(row.domain[row.rows :])
     filled = bounds(inner, kernel.ranges)[0] > 0
-    if not (
-        kernel.needs(row.vectors, "other-combiner")
-        and kernel.needs(filled, "may-be-empty")
-    ):
+    if not row.vectors or not kernel.needs(filled, "may-be-empty"):
         return None
     return row
 

@@ -74,20 +74,17 @@ def _is_simple(kernel: Kernel, anchor: Any, match: Convolution) -> bool:
     constant = filter_ in kernel.inputs and kernel.is_constant(
         kernel.inputs.index(filter_)
     )
-    plain = (
-        all(offset == 0 for offset in match.offsets)
+    return (
+        kernel.needs(constant, "not-constant")
+        and all(offset == 0 for offset in match.offsets)
         and all(dilation > 0 for dilation in match.dilations)
         and 1 <= len(match.places) <= 3
         and max(len(match.groups), len(match.outputs), len(match.inputs)) <= 1
         and (bool(match.outputs) or bool(match.groups))
+        and DYNAMIC not in filter_.type.shape
+        and ir.FloatType(filter_.type.element_type).width >= 16  # f8 is bytes
         and all(axis is not None for axis in match.filter_axes)
         and all(axis is not None for axis in match.out_axes)
-    )
-    return (
-        kernel.needs(constant and DYNAMIC not in filter_.type.shape, "not-constant")
-        and kernel.needs(plain, "other-access")
-        # f8 is bytes
-        and ir.FloatType(filter_.type.element_type).width >= 16
     )
 
 
@@ -140,9 +137,8 @@ def _source(  # noqa: C901  one guard a line
                 return None
         value = segments(pad)[0][0]
     windows = [kernel.shape(value)[a] for a, r in enumerate(roles) if r[0] == "window"]
-    if not kernel.needs(
-        all(isinstance(size, int) for size in windows), "dynamic-image"
-    ):
+    known = all(isinstance(size, int) for size in windows)
+    if not kernel.needs(known, "dynamic-image"):
         return None
     return _Source(value, roles, padding)
 

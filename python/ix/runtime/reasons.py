@@ -26,9 +26,7 @@ DECLINED = {
     # Of operands and element types.
     "not-constant": "needs a constant that can be packed ahead, but reads none",
     "other-elements": "takes other element types than these",
-    "other-access": "takes plain windows, but an operand is read at other places",
     "other-padding": "takes zeros around the windows, but the padding is another",
-    "other-combiner": "takes one operation, as a sum, but this combines by several",
     "along-depth": "needs a right operand along columns, but it is along the depth",
     "across-depth": "needs a left operand along the depth, but it is across it",
     # Of sizes.
