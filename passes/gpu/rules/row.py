@@ -10,6 +10,9 @@ ones a part stays in registers, and as much as there is room for in shared memor
 (`kept_row.py`). What is beyond is read again by each sweep; two reductions that depend
 on each other then share one where that is possible (`online.py`). A short row takes a
 part of a warp, others a block.
+
+A row of odd length starts anywhere in a sector of 32 bytes. Its elements are counted
+from the sector's first one, so that a warp reads four sectors and not parts of five.
 """
 
 from __future__ import annotations
@@ -45,7 +48,7 @@ from ix.passes.schedule.rules.row import Row
 from ix.runtime.sizes import bounds, combine, product
 from ix.target import Target
 
-__all__ = ["RowCode", "RowShape", "apply", "row_of", "row_width"]
+__all__ = ["RowCode", "RowShape", "apply", "row_of", "row_slack", "row_width"]
 
 REGISTER_ELEMENTS = 16
 """Elements of a row that a thread keeps in registers, for each tensor of the kernel."""
@@ -54,6 +57,12 @@ REGISTER_BITS = 32
 
 TILE_ELEMENTS = 4
 """Elements that an online pair takes at once at least."""
+
+SECTOR_BITS = 256
+"""What memory is read and written by."""
+
+SHIFTED_SECTORS = 32
+"""Rows of fewer sectors are not worth the instructions."""
 
 MAX_THREADS = 1024
 BLOCK = 128
@@ -88,6 +97,19 @@ def row_width(kernel: Kernel, row: Row) -> int:
     last = row.domain[-1]
     whole = isinstance(last, int) and last > 0 and last % width == 0
     return width if whole else 1
+
+
+def row_slack(kernel: Kernel, row: Row, width: int) -> int:
+    """How far behind the start of a sector a row may begin, in elements.
+
+    0 where all rows start with one, and where rows are too short for it to matter.
+    """
+    rows, length = product(row.domain[: row.rows]), product(row.domain[row.rows :])
+    bits = [element_bits(v) for v in [*kernel.inputs, *kernel.outputs]]
+    sector = SECTOR_BITS // min(bits)
+    starts = isinstance(length, int) and length % sector == 0
+    short = kernel.most(length) < SHIFTED_SECTORS * sector
+    return 0 if width > 1 or starts or short or rows == 1 else sector - 1
 
 
 def _widest_bits(kernel: Kernel) -> int:
@@ -134,6 +156,7 @@ class RowShape:
     width: Elements of a vector.
     shared: Further vectors of each thread, which stay in shared memory.
     more: Whether vectors are left that each sweep reads again.
+    slack: See `row_slack`.
     """
 
     threads: int
@@ -142,6 +165,7 @@ class RowShape:
     width: int
     shared: int = 0
     more: bool = False
+    slack: int = 0
 
     @property
     def shared_vectors(self) -> int:
@@ -167,7 +191,9 @@ class RowShape:
         Args:
             kept: Values that are worth keeping; room: Bytes of shared memory for them.
         """
-        vectors = -(-kernel.most(product(row.domain[row.rows :])) // width)
+        slack = row_slack(kernel, row, width)
+        length = kernel.most(product(row.domain[row.rows :]))
+        vectors = -(-(length + slack) // width)
         each = REGISTER_ELEMENTS // width
         threads = 4
         while threads < WARP and threads < vectors:
@@ -179,9 +205,9 @@ class RowShape:
         steps = -(-vectors // threads)
         words = -(-_widest_bits(kernel) // REGISTER_BITS)
         if steps <= max(2 * each // words, 1):
-            return RowShape(threads, rows, steps, width)
+            return RowShape(threads, rows, steps, width, slack=slack)
         if not kept or not room:
-            return RowShape(threads, rows, 0, width, more=True)
+            return RowShape(threads, rows, 0, width, more=True, slack=slack)
         size = element_bytes(kept)
         # Half the threads have twice the registers, for elements of twice the size.
         wide = 8 * size > REGISTER_BITS
@@ -189,9 +215,9 @@ class RowShape:
         left = -(-vectors // threads) - each
         most = room // (threads * width * size)
         if left <= most:
-            return RowShape(threads, rows, each, width, left)
+            return RowShape(threads, rows, each, width, left, slack=slack)
         most -= most % TILE_ELEMENTS
-        return RowShape(threads, rows, each, width, most, more=True)
+        return RowShape(threads, rows, each, width, most, more=True, slack=slack)
 
 
 class RowCode:
@@ -215,6 +241,7 @@ class RowCode:
         self.length = self.elemental.base(product(row.domain[row.rows :]))
         self.lanes = Lanes(shape.width, shape.width)
         self.start: Any = 0
+        self.shift: Any = 0
         self.kept = KeptRow(frame, kept, shape.shared, shape.threads, shape.width)
 
     def emit(self) -> None:
@@ -238,6 +265,7 @@ class RowCode:
             # whole warps. It stores nothing.
             exists = self._below(number, rows)
             number = math.compute("min", number, math.compute("sub", rows, 1))
+        self.shift_row(number)
         sizes = [self.elemental.base(s) for s in row.domain[: row.rows]]
         outer = math.delinearize(Index(number), sizes)
         self._reduce_all(outer)
@@ -249,6 +277,13 @@ class RowCode:
             self._write(outer)
             scf.YieldOp([])
 
+    def shift_row(self, number: Any) -> None:
+        """Counts the elements of row `number` from the start of a sector on."""
+        if self.shape.slack:
+            length = self.elemental.base(product(self.row.domain[self.row.rows :]))
+            first = self.math.compute("mul", number, length)
+            self.shift = self.math.compute("mod", first, self.shape.slack + 1)
+
     def _below(self, number: Any, limit: Any) -> Any:
         return arith.cmpi(
             arith.CmpIPredicate.ult, self.math.value(number), self.math.value(limit)
@@ -259,21 +294,29 @@ class RowCode:
     def _position(self, step: Any) -> tuple[Any, Any]:
         """Where a thread's vector of a step starts, and whether it is in the row.
 
-        A vector beyond the end is read at the last one in its place. The second value
-        is None where no vector can be beyond.
+        A vector beyond an end is read at the last or first one in its place. The second
+        value is None where no vector can be beyond.
         """
         math, shape = self.math, self.shape
         first = math.compute("mul", step, shape.threads * shape.width)
         shift = math.compute("mul", self.lane, shape.width)
         at = math.compute("add", self.start, math.compute("add", first, shift))
+        if shape.slack:
+            at = math.compute("sub", at, self.shift)
         if self._is_whole(step):
             return at, None
         last = math.compute("sub", self.length, shape.width)
-        return math.compute("min", at, last), self._below(at, self.length)
+        near = math.compute("min", at, last)
+        if shape.slack:
+            near = math.compute("max", near, 0)
+        # What is before the row is not below its end as an unsigned number either.
+        return near, self._below(at, self.length)
 
     def _is_whole(self, step: Any) -> bool:
-        """Whether no thread's vector of a step is beyond the end."""
+        """Whether no thread's vector of a step is beyond an end."""
         if not (isinstance(step, int) and isinstance(self.length, int)):
+            return False
+        if self.shape.slack and not step:
             return False
         return (step + 1) * self.shape.threads * self.shape.width <= self.length
 
@@ -292,7 +335,7 @@ class RowCode:
             steps = range(step, min(step + tile, shape.steps))
             carried = body([self._at_step(outer, s) for s in steps], carried)
         stride = shape.threads * shape.width
-        end = math.compute("add", self.length, stride - 1)
+        end = math.compute("add", self.length, stride - 1 + shape.slack)
         end = math.compute("div", end, stride)
         first = shape.steps
         if shape.shared:

@@ -15,7 +15,7 @@ from typing import Any
 from ix.mlir import ir, memref, scf
 from ix.passes.gpu.kernel import GpuCode, GpuFrame, build_kernel
 from ix.passes.gpu.last_block import MOST_COUNTERS, when_last
-from ix.passes.gpu.rules.row import RowCode, RowShape, row_of, row_width
+from ix.passes.gpu.rules.row import RowCode, RowShape, row_of, row_slack, row_width
 from ix.passes.gpu.tile_shape import BUSY_BLOCKS
 from ix.passes.schedule.index import Index
 from ix.passes.schedule.kernel import Kernel, carry
@@ -44,7 +44,8 @@ def apply(kernel: Kernel, target: Target) -> GpuCode | None:
     width = row_width(kernel, row)
     part = THREADS * STEPS * width
     rows, length = product(row.domain[: row.rows]), product(row.domain[row.rows :])
-    parts = combine("div", combine("add", length, part - 1), part)
+    slack = row_slack(kernel, row, width)
+    parts = combine("div", combine("add", length, part - 1 + slack), part)
     few = kernel.most(rows) < min(BUSY_BLOCKS, MOST_COUNTERS)
     reduces = all(kernel.shape(v) != row.domain for v in kernel.outputs)
     (ops, _), *more = row.phases
@@ -62,7 +63,7 @@ def apply(kernel: Kernel, target: Target) -> GpuCode | None:
 
     def emit(frame: GpuFrame) -> None:
         frames.append(frame)
-        shape = RowShape(THREADS, 1, STEPS, width)
+        shape = RowShape(THREADS, 1, STEPS, width, slack=slack)
         _SplitCode(kernel, row, shape, frame, parts, slots).emit()
 
     code = build_kernel(
@@ -97,10 +98,13 @@ class _SplitCode(RowCode):
         self.number = math.compute("div", frame.block, self.parts)
         self.part = math.compute("mod", frame.block, self.parts)
         size = shape.threads * shape.steps * shape.width
-        self.whole = isinstance(self.length, int) and self.length % size == 0
+        self.whole = (
+            isinstance(self.length, int) and self.length % size == 0 and not shape.slack
+        )
         self.start = math.compute("mul", self.part, size)
         end = math.compute("add", self.start, size)
         self.length = math.compute("min", end, self.length)
+        self.shift_row(self.number)
 
     def emit(self) -> None:
         """The total of the block's part; in the last block the row's results."""

@@ -131,3 +131,40 @@ def test_a_row_is_read_once_where_it_fits_else_twice(
     check(function, normal(np.float32, 1, length))
     loaded, _ = sectors(gpu)
     assert length // 8 <= loaded <= 1.02 * reads * length // 8
+
+
+def row_sums(x: Any) -> Any:
+    return x.sum(axis=-1)
+
+
+@pytest.mark.parametrize("target", ["sm_80", "sm_90a"])
+@pytest.mark.parametrize(
+    ("function", "rows", "length"),
+    [
+        (softmax, 5, 1031),
+        (layer_norm, 5, 1031),
+        (softmax, 3, 5001),
+        (layer_norm, 3, 50257),
+        (logsumexp, 3, 50257),
+        (row_sums, 3, 60013),
+    ],
+)
+def test_rows_that_start_within_a_sector_read_whole_sectors(
+    function: Any, rows: int, length: int, target: str, monkeypatch: Any
+) -> None:
+    """But for the sectors that two rows share, and what threads beyond an end read."""
+    gpu = GpuRunner(target)
+    gpu.install(monkeypatch)
+    check(function, normal(np.float32, rows, length))
+    loaded, stored = sectors(gpu)
+    ideal = -(-rows * length // 8)
+    assert ideal <= loaded <= 1.02 * ideal + 2 * rows
+    if function in (softmax, layer_norm):
+        assert ideal <= stored <= 1.02 * ideal + 2 * rows
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.int8, np.float64])
+def test_odd_rows_of_other_widths(gpu: GpuRunner, dtype: Any) -> None:
+    x = (100 * RNG.standard_normal((4, 3077))).astype(dtype)
+    found = ix.jit(lambda x: x - x.max(axis=-1, keepdims=True))(x)
+    np.testing.assert_array_equal(found, x - x.max(axis=-1, keepdims=True))
