@@ -17,8 +17,9 @@ from ix.passes.gpu.kernel import GpuCode, GpuFrame, build_kernel
 from ix.passes.gpu.last_block import MOST_COUNTERS, when_last
 from ix.passes.gpu.product import ProductPlan
 from ix.passes.gpu.reduce_threads import WARP
+from ix.passes.gpu.row_shape import RowShape, row_width
 from ix.passes.gpu.rules import contraction, small_m
-from ix.passes.gpu.rules.row import RowCode, RowShape, row_of, row_width
+from ix.passes.gpu.rules.row import RowCode, row_of
 from ix.passes.schedule.kernel import Kernel, loop
 from ix.passes.schedule.rules.loop import arithmetic
 from ix.passes.schedule.rules.row import Row

@@ -15,7 +15,8 @@ from typing import Any
 from ix.mlir import ir, memref, scf
 from ix.passes.gpu.kernel import GpuCode, GpuFrame, build_kernel
 from ix.passes.gpu.last_block import MOST_COUNTERS, when_last
-from ix.passes.gpu.rules.row import RowCode, RowShape, row_of, row_slack, row_width
+from ix.passes.gpu.row_shape import RowShape, row_slack, row_width
+from ix.passes.gpu.rules.row import RowCode, row_of
 from ix.passes.gpu.tile_shape import BUSY_BLOCKS
 from ix.passes.schedule.index import Index
 from ix.passes.schedule.kernel import Kernel, carry
