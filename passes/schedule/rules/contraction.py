@@ -7,12 +7,13 @@ panels. The epilogue and the prologue of A are the fused ops themselves, asked f
 value at the tile's coordinates.
 
 Products with constants run on matrix tiles where the processor has them and there are
-rows enough (`TILED_ROWS`), else on vectors.
+rows enough (`tiles_pay`), else on vectors.
 """
 
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,14 +37,17 @@ from ix.passes.schedule.structure import kind_of, tensor_operands
 from ix.runtime.sizes import Size, bounds, combine, product
 from ix.target import Target
 
-__all__ = ["GFLOPS", "apply", "finish_outputs", "starts_from_zero"]
+__all__ = ["GFLOPS", "apply", "finish_outputs", "starts_from_zero", "tiles_pay"]
 
 REPACK_ROWS = 32
 """From so many rows on, a panel of activations is worth packing in the kernel."""
 
-TILED_ROWS = 24
+TILED_ROWS, FEWEST_TILED_ROWS = 64, 24
 """With fewer rows, reading weights takes the time, and tiles read three parts of 2
 bytes where vectors read 4: 16 rows take the same on both, 24 a fifth less on tiles."""
+
+MANY_WEIGHTS = 1 << 17
+"""Products of fewer weights and fewer than 64 rows are over before tiles pay."""
 
 GFLOPS = 60.0
 """Rough speed of one thread, for the size of chunks only."""
@@ -64,6 +68,16 @@ def apply(kernel: Kernel, target: Target) -> KernelCode | None:
     if not kernel.needs(floats, "other-elements") or not starts_from_zero(anchors[0]):
         return None
     return _Rule(kernel, target, anchors[0], match).code()
+
+
+def tiles_pay(rows: int, weights: int) -> bool:
+    """Whether matrix tiles are faster than vectors, as measured on a Xeon.
+
+    Args:
+        rows: Rows of the result, at least.
+        weights: Elements of the constant operand.
+    """
+    return rows >= (FEWEST_TILED_ROWS if weights >= MANY_WEIGHTS else TILED_ROWS)
 
 
 def _is_float(value: Any) -> bool:
@@ -149,8 +163,12 @@ class _Rule:
             and needs(floats, "other-elements")
             and needs(self.packed is not None, "not-constant")
             and needs(self._innermost(self.a) in self.k, "across-depth")
-            and needs(rows >= TILED_ROWS, "few-rows")
+            and needs(tiles_pay(rows, self._weights()), "few-rows")
         )
+
+    def _weights(self) -> int:
+        """Elements of a constant B."""
+        return math.prod(self.b.value.type.shape)
 
     def _loop_sizes(self) -> dict[int, Size]:
         sizes: dict[int, Size] = {}

@@ -9,6 +9,7 @@ a constant, which is packed at compile time; vectors run along the output channe
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,9 +37,9 @@ from ix.passes.schedule.packing import packing, tile_steps
 from ix.passes.schedule.rules.contraction import (
     GFLOPS,
     TILED_GFLOPS,
-    TILED_ROWS,
     finish_outputs,
     starts_from_zero,
+    tiles_pay,
 )
 from ix.passes.schedule.structure import kind_of
 from ix.passes.schedule.symbols import reassociation, segments
@@ -249,7 +250,8 @@ class _Rule:
         }
         types = [str(v.type.element_type) for v in (self.source.value, self.filter)]
         rows = product([batch, *(axis.output for axis in axes)])
-        many = bounds(rows, self.kernel.ranges)[0] >= TILED_ROWS
+        weights = math.prod(self.filter.type.shape)
+        many = tiles_pay(bounds(rows, self.kernel.ranges)[0], weights)
         needs = functools.partial(self.kernel.needs, way="tiled_convolution")
         if (
             needs(self.target.has_tiles, "no-matrix-tiles")
