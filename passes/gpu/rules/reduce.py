@@ -15,7 +15,7 @@ import functools
 from typing import Any
 
 from ix.mlir import arith, gpu, ir, memref, scf
-from ix.passes.gpu.kernel import GpuCode, GpuFrame, build_kernel
+from ix.passes.gpu.kernel import GpuCode, GpuFrame, build_kernel, element_bits
 from ix.passes.schedule.elemental import Lanes
 from ix.passes.schedule.index import Index
 from ix.passes.schedule.kernel import Kernel, carry
@@ -67,6 +67,8 @@ def apply(kernel: Kernel, target: Target) -> GpuCode | None:
         blocks=combine("div", combine("add", elements, columns - 1), columns),
         threads=THREADS,
         flops=points * arithmetic(anchor),
+        # ptxas packs what loops carry of bytes, and spills to do so.
+        few_blocks=any(element_bits(v) < 32 for v in kernel.inputs),
     )
 
 
