@@ -305,7 +305,7 @@ class Compiled:
 
     def run(self, leaves: Sequence[Any]) -> Any:
         """Runs the program on a call's traced leaves; returns the function's nest."""
-        return self._nested(self.executable.run_flat(leaves), _torch_of(leaves))
+        return self._nested(self.executable.run_flat(leaves), _wrapper_of(leaves))
 
     def launcher(self, call: Call, names: tuple[str, ...], count: int) -> Launch:
         """The shortest way from a flat call of this signature to its result.
@@ -317,19 +317,19 @@ class Compiled:
         """
         run: Callable[[Sequence[Any]], list[Any]] = self.executable.run_flat
         single, nested = self._single, self._nested
-        torch = _torch_of(call.leaves)
-        if torch is None and not names:
+        wrap = _wrapper_of(call.leaves)
+        if wrap is None and not names:
             if all(type(leaf) is np.ndarray for leaf in call.leaves):
                 run = self.executable.array_call() or run
             if single:
                 return lambda flat: run(flat)[0]
             return lambda flat: nested(run(flat), None)
         order = [*range(count), *(count + names.index(each) for each in sorted(names))]
-        return lambda flat: nested(run([flat[at] for at in order]), torch)
+        return lambda flat: nested(run([flat[at] for at in order]), wrap)
 
-    def _nested(self, outputs: Iterable[Any], torch: Any) -> Any:
-        if torch is not None:
-            outputs = [_as_torch(each, torch) for each in outputs]
+    def _nested(self, outputs: Iterable[Any], wrap: Callable[[Any], Any] | None) -> Any:
+        if wrap is not None:
+            outputs = map(wrap, outputs)
         return self._rebuild(iter(outputs))
 
 
@@ -368,19 +368,11 @@ def _static_values(call: Call) -> list[Any]:
     return [leaf for leaf, fixed in zip(call.leaves, call.static, strict=True) if fixed]
 
 
-def _torch_of(leaves: Iterable[Any]) -> Any:
-    """The module torch if a leaf is its tensor: results are tensors then."""
+def _wrapper_of(leaves: Iterable[Any]) -> Callable[[Any], Any] | None:
+    """What results are wrapped in: torch's tensors where a leaf is one, else None."""
     torch = sys.modules.get("torch")
     if torch is None or not any(isinstance(leaf, torch.Tensor) for leaf in leaves):
         return None
-    return torch
+    from ix.runtime.arrays import tensor_of
 
-
-def _as_torch(array: Any, torch: Any) -> Any:
-    """A tensor that shares an array's memory; short floats through their bits."""
-    if isinstance(array, torch.Tensor):  # a program on a GPU gives them out itself
-        return array
-    if array.dtype.kind != "V" and array.dtype.isbuiltin == 1:
-        return torch.from_numpy(array)
-    bits = array.view(np.int16 if array.dtype.itemsize == 2 else np.uint8)
-    return torch.from_numpy(bits).view(getattr(torch, array.dtype.name))
+    return tensor_of

@@ -123,7 +123,7 @@ class Model:
         outputs: list[Any] = list(self.executable.run_flat(values))
         torch = sys.modules.get("torch")
         if torch is not None and any(isinstance(x, torch.Tensor) for x in values):
-            from ix.torch_model import tensor_of
+            from ix.runtime.arrays import tensor_of
 
             outputs = [tensor_of(each) for each in outputs]
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
@@ -287,7 +287,7 @@ def _sequence(inputs: Any) -> Sequence[Any]:
 def _tensor(value: Any) -> Any:
     if not isinstance(value, np.ndarray):
         return value
-    from ix.torch_model import tensor_of
+    from ix.runtime.arrays import tensor_of
 
     return tensor_of(value)
 

@@ -204,7 +204,8 @@ class _Compiled:
         return any(args[at].shape[axis] > limit for at, axis, limit in self._limits)
 
     def __call__(self, args: list[Any]) -> list[Any]:
-        from ix.torch_model import leaf_of, tensor_of
+        from ix.runtime.arrays import tensor_of
+        from ix.torch_model import leaf_of
 
         outputs = self._executable.run_flat([args[at] for at in self._inputs])
         args.clear()

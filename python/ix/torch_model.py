@@ -12,30 +12,12 @@ from torch.utils import _pytree as pytree
 
 from ix.errors import InputError
 from ix.importer.torch_export.exported import Exported, Result
-from ix.runtime.arrays import as_numpy, dtype_of
+from ix.runtime.arrays import as_numpy, dtype_of, is_of_numpy, tensor_of
 from ix.runtime.cpu_executable import CpuExecutable
 from ix.runtime.executable import Executable, output_maker
 from ix.runtime.plan import Tensor
 
-__all__ = ["TorchModel", "leaf_of", "tensor_of"]
-
-
-def tensor_of(array: Any) -> torch.Tensor:
-    """A tensor that shares an array's memory; short floats through their bits.
-
-    A tensor stays as it is: programs on a GPU give them out themselves.
-    """
-    if isinstance(array, torch.Tensor):
-        return array
-    if is_of_numpy(array.dtype):
-        return torch.from_numpy(array)
-    bits = array.view(np.int16 if array.dtype.itemsize == 2 else np.uint8)
-    return torch.from_numpy(bits).view(getattr(torch, array.dtype.name))
-
-
-def is_of_numpy(dtype: np.dtype[Any]) -> bool:
-    """Whether a dtype is NumPy's own, which torch knows too."""
-    return dtype.kind != "V" and dtype.isbuiltin == 1
+__all__ = ["TorchModel", "leaf_of"]
 
 
 class TorchModel:

@@ -12,7 +12,15 @@ import numpy as np
 from ix.errors import InputError, RuntimeFailure
 from ix.runtime.plan import ALIGNMENT
 
-__all__ = ["address_of", "aligned_copy", "aligned_empty", "as_numpy", "dtype_of"]
+__all__ = [
+    "address_of",
+    "aligned_copy",
+    "aligned_empty",
+    "as_numpy",
+    "dtype_of",
+    "is_of_numpy",
+    "tensor_of",
+]
 
 _addressof = ctypes.addressof
 _from_buffer: Callable[[Any], ctypes.c_char] = ctypes.c_char.from_buffer
@@ -110,3 +118,23 @@ def _torch_view(tensor: Any, name: str) -> np.ndarray:
         bits = torch.int16 if kind == "bfloat16" else torch.uint8
         return tensor.view(bits).numpy().view(dtype_of(kind))  # type: ignore[no-any-return]
     return tensor.resolve_conj().resolve_neg().numpy()  # type: ignore[no-any-return]
+
+
+def is_of_numpy(dtype: np.dtype[Any]) -> bool:
+    """Whether a dtype is NumPy's own, which torch knows too."""
+    return dtype.kind != "V" and dtype.isbuiltin == 1
+
+
+def tensor_of(array: Any) -> Any:
+    """A torch tensor that shares an array's memory; short floats through their bits.
+
+    A tensor stays as it is: programs on a GPU give them out themselves.
+    """
+    import torch
+
+    if isinstance(array, torch.Tensor):
+        return array
+    if is_of_numpy(array.dtype):
+        return torch.from_numpy(array)
+    bits = array.view(np.int16 if array.dtype.itemsize == 2 else np.uint8)
+    return torch.from_numpy(bits).view(getattr(torch, array.dtype.name))

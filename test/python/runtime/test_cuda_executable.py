@@ -448,9 +448,8 @@ def test_jit_takes_and_gives_arrays_of_cupy(cupy: Any) -> None:
 
 def test_tensors_that_a_program_gives_out_are_passed_on() -> None:
     torch = pytest.importorskip("torch")
-    from ix.api import _as_torch
-    from ix.torch_model import tensor_of
+    from ix.runtime.arrays import tensor_of
 
     tensor = torch.ones(3)
-    assert _as_torch(tensor, torch) is tensor and tensor_of(tensor) is tensor
-    assert _as_torch(np.ones(3), torch).dtype == torch.float64
+    assert tensor_of(tensor) is tensor
+    assert tensor_of(np.ones(3)).dtype == torch.float64

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 
 from ix.dialects.ix import reference  # noqa: E402
 from ix.importer.torch_export import import_exported  # noqa: E402
-from ix.torch_model import tensor_of  # noqa: E402
+from ix.runtime.arrays import tensor_of  # noqa: E402
 
 TOLERANCE = {
     torch.float64: 1e-12,
